@@ -1,0 +1,1 @@
+"""Does a chest-radiograph classifier work equally well for everyone?"""

@@ -1,0 +1,396 @@
+"""The tables that cross a module boundary: their columns, their checks, and nothing else.
+
+Each table is a frozen dataclass around one frame. To hold one is to know that it is valid: construction brings
+the columns to their declared types and lists every problem at once in a single `TableError`. Keys are strings,
+since a leading zero is data. Frames are to be read, never changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+
+from subgroup_audit.errors import TableError, nearest
+
+Kind = Literal["string", "int", "float", "bool"]
+
+UNKNOWN = "Unknown"
+SPLITS = ("train", "val", "test")
+SEXES = ("F", "M", UNKNOWN)
+VIEWS = ("AP", "PA", "Lateral", UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: its name, type, whether it may be missing, and what it means."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    nullable: bool = False
+    allowed: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A checked frame. Subclasses declare `COLUMNS` and `KEY`; further columns are kept if `OPEN`."""
+
+    frame: pd.DataFrame
+    origin: str = ""
+
+    COLUMNS: ClassVar[tuple[Column, ...]] = ()
+    KEY: ClassVar[tuple[str, ...]] = ()
+    OPEN: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Bring the columns to their types; raise `TableError` with every problem found."""
+        missing = [c.name for c in self.COLUMNS if c.name not in self.frame.columns]
+        if missing:
+            raise TableError(self._complain([_missing_column(name, self.frame.columns) for name in missing]))
+        frame, problems = _conform(self.frame, self.COLUMNS, keep_rest=self.OPEN)
+        problems += _check_values(frame, self.COLUMNS) + _check_key(frame, self.KEY)
+        if problems:
+            raise TableError(self._complain(problems))
+        object.__setattr__(self, "frame", frame)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.frame)
+
+    def _complain(self, problems: Sequence[str]) -> str:
+        where = f" ({self.origin})" if self.origin else ""
+        return f"{type(self).__name__}{where}: " + "; ".join(problems)
+
+    @classmethod
+    def empty(cls) -> Table:
+        """The table with no rows."""
+        return cls(pd.DataFrame({c.name: [] for c in cls.COLUMNS}))
+
+
+def _missing_column(name: str, present: Iterable[str]) -> str:
+    near = nearest(name, map(str, present))
+    hint = f" (nearest present: {', '.join(near)})" if near else ""
+    return f"column '{name}' is missing{hint}"
+
+
+def _conform(
+    frame: pd.DataFrame, columns: Sequence[Column], *, keep_rest: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """The frame with declared columns first and typed, and the problems met on the way."""
+    problems: list[str] = []
+    typed: dict[str, Any] = {}
+    for column in columns:
+        try:
+            typed[column.name] = _as_kind(frame[column.name], column.kind)
+        except (TypeError, ValueError) as error:
+            problems.append(f"column '{column.name}' must be {column.kind}: {error}")
+            typed[column.name] = frame[column.name]
+    rest = [name for name in frame.columns if name not in typed] if keep_rest else []
+    conformed = pd.DataFrame({**typed, **{name: frame[name] for name in rest}})
+    return conformed.reset_index(drop=True), problems
+
+
+def _as_kind(values: pd.Series, kind: Kind) -> pd.Series:
+    if kind == "string":
+        return values if values.dtype == "str" else values.astype("str")
+    if kind == "float":
+        return pd.to_numeric(values).astype("float64")
+    if kind == "bool":
+        return values.astype("bool")
+    return values.astype("int64")
+
+
+def _check_values(frame: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
+    problems = []
+    for column in columns:
+        values = frame[column.name]
+        absent = int(values.isna().sum())
+        if absent and not column.nullable:
+            problems.append(f"column '{column.name}' has {absent} missing values; none are allowed")
+        if column.allowed is not None:
+            strange = sorted(set(values.dropna().unique()) - set(column.allowed), key=str)[:3]
+            if strange:
+                shown = ", ".join(repr(value) for value in strange)
+                problems.append(
+                    f"column '{column.name}' must be one of {list(column.allowed)}; it has {shown}"
+                )
+    return problems
+
+
+def _check_key(frame: pd.DataFrame, key: tuple[str, ...]) -> list[str]:
+    if not key or frame.empty:
+        return []
+    repeated = frame.duplicated(list(key))
+    if not repeated.any():
+        return []
+    first = frame.loc[repeated, list(key)].iloc[0].to_dict()
+    return [f"{int(repeated.sum())} rows repeat the key {key}; the first is {first}"]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTable(Table):
+    """One row per radiograph. Further attributes (race, site, ...) are kept as they come."""
+
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("image_id", "string", "key of the radiograph"),
+        Column("patient_id", "string", "the person; images of one person share it"),
+        Column("exam_id", "string", "StudyInstanceUID or its like", nullable=True),
+        Column("path", "string", "file below the data root, with forward slashes"),
+        Column("sex", "string", "as DICOM PatientSex has it", allowed=SEXES),
+        Column("view", "string", "projection", allowed=VIEWS),
+        Column("age_years", "float", "age at the exam, years", nullable=True),
+        Column("photometric", "string", "PhotometricInterpretation, or '' for plain images", nullable=True),
+        Column("source", "string", "name of the data set"),
+    )
+    KEY: ClassVar[tuple[str, ...]] = ("image_id",)
+    OPEN: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTable(Table):
+    """One row per image and source label: 1 present, 0 absent, -1 uncertain. Absent rows mean 'not stated'."""
+
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("image_id", "string", "key of the radiograph"),
+        Column("finding", "string", "label as the source names it"),
+        Column("label", "int", "1 present, 0 absent, -1 uncertain"),
+        Column("label_source", "string", "who or what gave the label"),
+    )
+    KEY: ClassVar[tuple[str, ...]] = ("image_id", "finding")
+
+
+@dataclass(frozen=True, eq=False)
+class BoxTable(Table):
+    """One row per annotated box, in pixels of the original image."""
+
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("image_id", "string", "key of the radiograph"),
+        Column("x", "float", "left edge, px"),
+        Column("y", "float", "upper edge, px"),
+        Column("width", "float", "px"),
+        Column("height", "float", "px"),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ExclusionTable(Table):
+    """One row per image left out: where and why. The flow diagram is its counts."""
+
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("image_id", "string", "key of the radiograph, or its file name"),
+        Column("step", "string", "where it left: read, eligibility, pixels, labels, balance:<cohort>"),
+        Column("reason", "string", "the sentence shown in the flow"),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SourceTables:
+    """What a data set yields: its readable images, their labels, what could not be read, and its boxes.
+
+    Attributes
+    ----------
+    notes : sentences that a reader of the report must know, e.g. how persons were identified
+    """
+
+    images: ImageTable
+    labels: LabelTable
+    exclusions: ExclusionTable
+    boxes: BoxTable | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class CohortManifest(Table):
+    """One row per cohort, image and finding. Group columns (sex, view, age_band, ...) follow the fixed ones."""
+
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("cohort", "string", "name in the study file"),
+        Column("image_id", "string", "key of the radiograph"),
+        Column("patient_id", "string", "the person"),
+        Column("split", "string", "train, val or test", allowed=SPLITS),
+        Column("finding", "string", "finding of the study"),
+        Column("y_true", "int", "1 or 0"),
+        Column("weight", "float", "analysis weight; 1 unless a study weighs"),
+    )
+    KEY: ClassVar[tuple[str, ...]] = ("cohort", "image_id", "finding")
+    OPEN: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, eq=False)
+class History(Table):
+    """One row per fit, epoch and phase. Epoch 0 is before the first step."""
+
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("fit_id", "string", "key of the fit"),
+        Column("epoch", "int", "1 is the first"),
+        Column("phase", "string", "train (augmented, while training) or val", allowed=("train", "val")),
+        Column("loss", "float", "mean loss per image", nullable=True),
+        Column("auc", "float", "AUC, macro mean over findings", nullable=True),
+        Column("accuracy", "float", "share right at 0.5 or by the largest class", nullable=True),
+        Column("learning_rate", "float", "at the end of the epoch"),
+        Column("seconds", "float", "wall-clock"),
+        Column("images_per_second", "float", "throughput of the phase"),
+        Column("is_best", "bool", "the epoch whose weights were kept"),
+    )
+    KEY: ClassVar[tuple[str, ...]] = ("fit_id", "epoch", "phase")
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions(Table):
+    """One row per fit, image and finding, in evaluation mode without augmentation.
+
+    `split` is the person's split. Group columns follow the fixed ones. The same columns, in CSV or Parquet, are
+    the public format.
+    """
+
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("fit_id", "string", "key of the fit"),
+        Column("train_cohort", "string", "cohort that the fit was trained on"),
+        Column("model", "string", "name in the study file"),
+        Column("recipe", "string", "name in the study file"),
+        Column("seed", "int", "training seed"),
+        Column("image_id", "string", "key of the radiograph"),
+        Column("patient_id", "string", "the person"),
+        Column("split", "string", "split of the person", allowed=SPLITS),
+        Column("finding", "string", "finding of the study"),
+        Column("y_true", "int", "1 or 0"),
+        Column("y_score", "float", "probability in [0, 1]"),
+    )
+    KEY: ClassVar[tuple[str, ...]] = ("fit_id", "image_id", "finding")
+    OPEN: ClassVar[bool] = True
+
+
+ESTIMATE_COLUMNS: tuple[Column, ...] = (
+    Column("finding", "string", "finding of the study, or 'macro mean'"),
+    Column("train_cohort", "string", "cohort that the fits were trained on"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("split", "string", "train, val or test", allowed=SPLITS),
+    Column("test_group", "string", "cohort whose images are scored"),
+    Column("metric", "string", "what is estimated"),
+    Column("estimate", "float", "mean over seeds", nullable=True),
+    Column("low", "float", "lower limit of the default interval", nullable=True),
+    Column("high", "float", "upper limit of the default interval", nullable=True),
+    Column("standard_error", "float", "of the estimate", nullable=True),
+    Column("confidence_level", "float", "of both intervals"),
+    Column("method", "string", "of the default interval"),
+    Column("bootstrap_low", "float", "lower limit, percentile over shared draws of persons", nullable=True),
+    Column("bootstrap_high", "float", "upper limit, percentile over shared draws of persons", nullable=True),
+    Column("band_low", "float", "lower limit of the simultaneous band over the matrix", nullable=True),
+    Column("band_high", "float", "upper limit of the simultaneous band over the matrix", nullable=True),
+    Column("seed_sd", "float", "standard deviation between training seeds", nullable=True),
+    Column("n_patients", "int", "persons"),
+    Column("n_images", "int", "images"),
+    Column("n_positive", "int", "positive images"),
+    Column("n_negative", "int", "negative images"),
+    Column("n_seeds", "int", "training seeds averaged"),
+    Column("status", "string", "ok, small, degenerate or not estimable"),
+    Column("reason", "string", "why, where the status is not ok"),
+)
+
+CONTRAST_COLUMNS: tuple[Column, ...] = (
+    Column("kind", "string", "generalization_gap, subgroup_gap or transfer_gap"),
+    Column("finding", "string", "finding of the study, or 'macro mean'"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("minuend", "string", "the first term, in words"),
+    Column("subtrahend", "string", "the second term, in words"),
+    Column("train_cohort", "string", "training cohort (of the minuend, where two are compared)"),
+    Column("test_group", "string", "test group (of the minuend, where two are compared)"),
+    Column("other", "string", "what the subtrahend differs in: a split, a test group or a training cohort"),
+    Column("minuend_estimate", "float", "first term", nullable=True),
+    Column("subtrahend_estimate", "float", "second term", nullable=True),
+    Column("estimate", "float", "minuend minus subtrahend", nullable=True),
+    Column("low", "float", "lower limit", nullable=True),
+    Column("high", "float", "upper limit", nullable=True),
+    Column("standard_error", "float", "of the difference", nullable=True),
+    Column("confidence_level", "float", "of the intervals"),
+    Column("method", "string", "of the interval"),
+    Column("bootstrap_low", "float", "percentile over shared draws", nullable=True),
+    Column("bootstrap_high", "float", "percentile over shared draws", nullable=True),
+    Column("p_value", "float", "two-sided, that the difference is zero", nullable=True),
+    Column("p_adjusted", "float", "over the declared family", nullable=True),
+    Column("margin", "float", "largest difference that counts as none", nullable=True),
+    Column("minimal_detectable_gap", "float", "smallest gap shown with 80 % power", nullable=True),
+    Column("verdict", "string", "gap, no gap beyond the margin, inconclusive, not estimable, or descriptive"),
+    Column("sentence", "string", "the verdict in words"),
+    Column("n_patients", "int", "distinct persons of both terms"),
+    Column("n_seeds", "int", "training seeds averaged"),
+    Column("status", "string", "ok, small, degenerate or not estimable"),
+    Column("reason", "string", "why, where the status is not ok"),
+)
+
+FIT_COLUMNS: tuple[Column, ...] = (
+    Column("fit_id", "string", "key of the fit"),
+    Column("train_cohort", "string", "cohort that the fit was trained on"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("seed", "int", "training seed"),
+    Column("finding", "string", "finding of the study, or 'macro mean'"),
+    Column("split", "string", "train, val or test", allowed=SPLITS),
+    Column("test_group", "string", "cohort whose images are scored"),
+    Column("auc", "float", "AUC of this one fit", nullable=True),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class AuditResult:
+    """What an audit found, as tidy frames: every cell, every gap, every fit, and how it was done.
+
+    Attributes
+    ----------
+    estimates : DataFrame, columns `ESTIMATE_COLUMNS`; one row per cell
+    contrasts : DataFrame, columns `CONTRAST_COLUMNS`; one row per gap, always minuend minus subtrahend
+    fits : DataFrame, columns `FIT_COLUMNS`; one row per fit and cell, before averaging over seeds
+    settings : what the numbers depend on: confidence_level, n_resamples, margin, seed, reference, multiplicity
+    """
+
+    estimates: pd.DataFrame
+    contrasts: pd.DataFrame
+    fits: pd.DataFrame
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the three frames against their columns."""
+        for name, columns in (
+            ("estimates", ESTIMATE_COLUMNS),
+            ("contrasts", CONTRAST_COLUMNS),
+            ("fits", FIT_COLUMNS),
+        ):
+            object.__setattr__(self, name, conform_frame(getattr(self, name), columns, f"AuditResult.{name}"))
+
+
+def conform_frame(frame: pd.DataFrame, columns: Sequence[Column], origin: str) -> pd.DataFrame:
+    """The frame with exactly these columns, typed; raises `TableError` listing every problem."""
+    missing = [_missing_column(c.name, frame.columns) for c in columns if c.name not in frame.columns]
+    if missing:
+        raise TableError(f"{origin}: " + "; ".join(missing))
+    conformed, problems = _conform(frame, columns, keep_rest=False)
+    problems += _check_values(conformed, columns)
+    if problems:
+        raise TableError(f"{origin}: " + "; ".join(problems))
+    return conformed
+
+
+def age_band(age_years: pd.Series, edges: Sequence[float]) -> pd.Series:
+    """Age bands named like '18-39', '40-64', '80+', closed below and open above; missing is Unknown.
+
+    Parameters
+    ----------
+    age_years : years, may be missing
+    edges : rising ages at which a new band starts; ages below the first form the band '<first'
+
+    >>> age_band(pd.Series([10.0, 18.0, 80.0, None]), [18, 40]).tolist()
+    ['<18', '18-39', '40+', 'Unknown']
+    """
+    starts = [f"{edge:g}" for edge in edges]
+    names = [f"<{starts[0]}"]
+    names += [f"{a:g}-{b - 1:g}" for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    names += [f"{starts[-1]}+"]
+    position = np.searchsorted(np.asarray(edges, dtype=float), age_years.to_numpy(dtype=float), side="right")
+    bands = pd.Series(np.asarray(names, dtype=object)[position], index=age_years.index, dtype="str")
+    return bands.where(age_years.notna(), UNKNOWN)
