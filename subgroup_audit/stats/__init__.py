@@ -1,0 +1,62 @@
+"""Arrays in, numbers out: AUCs, their gaps, and what can be said of them.
+
+Knows nothing of studies, cohorts or files. numba, scikit-learn and statsmodels are imported by the functions
+that need them, when they do.
+"""
+
+from subgroup_audit.stats.area import auc, macro_auc
+from subgroup_audit.stats.bootstrap import (
+    bootstrap_interval,
+    bootstrap_variance,
+    standard_error_of,
+    stratified_auc_replicates,
+)
+from subgroup_audit.stats.components import AucComponents, auc_components, auc_covariance, shared_persons
+from subgroup_audit.stats.equivalence import Verdict, equivalence_verdict
+from subgroup_audit.stats.gaps import auc_gap
+from subgroup_audit.stats.intervals import auc_interval, estimate_auc
+from subgroup_audit.stats.multiplicity import adjust_p_values
+from subgroup_audit.stats.persons import PersonDraws
+from subgroup_audit.stats.power import (
+    SampleSize,
+    binormal_auc_variance,
+    gap_power,
+    minimal_detectable_gap,
+    required_sample_size,
+)
+from subgroup_audit.stats.results import Estimate, GapEstimate, Interval, SeedEstimate
+from subgroup_audit.stats.seeds import average_over_seeds, seed_gap
+from subgroup_audit.stats.simultaneous import SimultaneousLimits, max_t
+
+__all__ = [
+    "AucComponents",
+    "Estimate",
+    "GapEstimate",
+    "Interval",
+    "PersonDraws",
+    "SampleSize",
+    "SeedEstimate",
+    "SimultaneousLimits",
+    "Verdict",
+    "adjust_p_values",
+    "auc",
+    "auc_components",
+    "auc_covariance",
+    "auc_gap",
+    "auc_interval",
+    "average_over_seeds",
+    "binormal_auc_variance",
+    "bootstrap_interval",
+    "bootstrap_variance",
+    "equivalence_verdict",
+    "estimate_auc",
+    "gap_power",
+    "macro_auc",
+    "max_t",
+    "minimal_detectable_gap",
+    "required_sample_size",
+    "seed_gap",
+    "shared_persons",
+    "standard_error_of",
+    "stratified_auc_replicates",
+]

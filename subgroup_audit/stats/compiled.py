@@ -1,0 +1,102 @@
+"""Compiled twins of the bootstrap's two inner loops; imported only for large work.
+
+They give the very numbers that `draws` and `replicates` give in numpy: counts by the same hash, and
+twice the count of concordant pairs as an integer.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_LANES = 64
+_HALF = 32
+
+
+@numba.njit(inline="always")
+def _hash(key, position):  # type: ignore[no-untyped-def]
+    state = (position + np.uint64(1)) * _GAMMA + key
+    state = (state ^ (state >> np.uint64(30))) * _MIX_1
+    state = (state ^ (state >> np.uint64(27))) * _MIX_2
+    return state ^ (state >> np.uint64(31))
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill_poisson(counts, key, thresholds, totals):  # type: ignore[no-untyped-def]
+    wide = np.empty(_HALF, dtype=np.uint64)
+    numbers = wide.view(np.uint32)
+    found = np.empty(_LANES, dtype=np.uint32)
+    for row in range(counts.shape[0]):
+        base = np.uint64(row * _HALF)
+        for half in range(_HALF):
+            wide[half] = _hash(key, base + np.uint64(half))
+        found[:] = 0
+        for step in range(12):
+            threshold = thresholds[step]
+            for lane in range(_LANES):
+                found[lane] += np.uint32(numbers[lane] >= threshold)
+        for lane in range(_LANES):
+            counts[row, lane] = np.uint8(found[lane])
+            totals[lane] += found[lane]
+
+
+@numba.njit(nogil=True, cache=True)
+def _thin(counts, lane, key, n_surplus):  # type: ignore[no-untyped-def]
+    size = counts.shape[0]
+    units = np.empty(size + n_surplus, dtype=np.int64)
+    filled = 0
+    for row in range(size):
+        for _ in range(counts[row, lane]):
+            units[filled] = row
+            filled += 1
+    for step in range(n_surplus):
+        number = _hash(key, (np.uint64(lane) << np.uint64(40)) + np.uint64(step)) >> np.uint64(32)
+        pick = step + np.int64((number * np.uint64(filled - step)) >> np.uint64(32))
+        units[step], units[pick] = units[pick], units[step]
+        counts[units[step], lane] -= np.uint8(1)
+
+
+@numba.njit(nogil=True, cache=True)
+def draw_stratum(counts, key, second_key, thresholds):  # type: ignore[no-untyped-def]
+    """Fill `counts`, shape [K, 64], in place: the twin of `draws.draw_stratum_numpy`."""
+    size = counts.shape[0]
+    totals = np.zeros(_LANES, dtype=np.uint32)
+    _fill_poisson(counts, key, thresholds, totals)
+    for lane in range(_LANES):
+        total = np.int64(totals[lane])
+        for step in range(size - total):
+            position = (np.uint64(lane) << np.uint64(40)) + np.uint64(step)
+            number = _hash(second_key, position) >> np.uint64(32)
+            counts[np.int64((number * np.uint64(size)) >> np.uint64(32)), lane] += np.uint8(1)
+        if total > size:
+            _thin(counts, lane, second_key, total - size)
+
+
+@numba.njit(nogil=True, cache=True)
+def concordance(counts, codes, kinds, twice_concordant, positives, negatives):  # type: ignore[no-untyped-def]
+    """Twice the concordant pairs, the positives and the negatives of 64 resamples, added in place.
+
+    `codes` are rows of `counts` in score order; `kinds` 0 is a negative, 2 a positive, and a positive tied
+    with negatives comes twice as kind 1, before and after them.
+    """
+    below = np.zeros(_LANES, dtype=np.uint32)
+    twice_positive = np.zeros(_LANES, dtype=np.uint32)
+    total = np.zeros(_LANES, dtype=np.uint64)
+    for step in range(codes.shape[0]):
+        row = counts[codes[step]]
+        kind = np.uint32(kinds[step])
+        if kind == 0:
+            for lane in range(_LANES):
+                below[lane] += np.uint32(row[lane])
+        else:
+            for lane in range(_LANES):
+                weight = np.uint32(row[lane]) * kind
+                twice_positive[lane] += weight
+                total[lane] += np.uint64(weight) * np.uint64(below[lane])
+    for lane in range(_LANES):
+        twice_concordant[lane] = total[lane]
+        positives[lane] = twice_positive[lane] // np.uint32(2)
+        negatives[lane] = below[lane]

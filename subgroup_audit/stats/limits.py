@@ -1,0 +1,166 @@
+"""Rules that give the limits of one AUC, or of a difference, at any confidence level."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from subgroup_audit.stats.results import Limits
+
+LimitRule = Literal["wald", "logit", "newcombe 5"]
+
+# The smallest tail that a p-value is searched in, as a power of e: below, the p-value is given as 0.
+_LOG_SMALLEST_TAIL = -690.0
+
+
+@dataclass(frozen=True)
+class AucLimits:
+    """Limits of one AUC.
+
+    `rule` 'wald' is estimate +- t SE, cut to 0..1; 'logit' the same on the logit scale; 'newcombe 5' Newcombe's
+    method 5 on `n_positive` and `n_negative`, which needs no standard error. `df` inf means the normal.
+    """
+
+    rule: LimitRule
+    estimate: float
+    standard_error: float
+    df: float
+    n_positive: int
+    n_negative: int
+
+    def at_tail(self, tail: float) -> tuple[float, float]:
+        """Lower and upper limit that leave `tail` outside on each side."""
+        if self.rule == "newcombe 5":
+            return newcombe5_limits(self.estimate, self.n_positive, self.n_negative, normal_quantile(tail))
+        reach = t_quantile(tail, self.df) * self.standard_error
+        if self.rule == "wald":
+            return max(self.estimate - reach, 0.0), min(self.estimate + reach, 1.0)
+        reach /= self.estimate * (1.0 - self.estimate)
+        middle = math.log(self.estimate / (1.0 - self.estimate))
+        return _expit(middle - reach), _expit(middle + reach)
+
+
+@dataclass(frozen=True)
+class MoverLimits:
+    """Limits of a difference of two estimates from the limits of each (method of variance estimates recovery).
+
+    Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I; with correlation Zou
+    2007, doi:10.1037/1082-989X.12.4.399.
+    """
+
+    minuend: AucLimits
+    subtrahend: AucLimits
+    correlation: float
+
+    def at_tail(self, tail: float) -> tuple[float, float]:
+        """Lower and upper limit that leave `tail` outside on each side."""
+        a, b = self.minuend.estimate, self.subtrahend.estimate
+        low_a, high_a = self.minuend.at_tail(tail)
+        low_b, high_b = self.subtrahend.at_tail(tail)
+        return (
+            a - b - _joint_reach(a - low_a, high_b - b, self.correlation),
+            a - b + _joint_reach(high_a - a, b - low_b, self.correlation),
+        )
+
+
+@dataclass(frozen=True)
+class WaldLimits:
+    """Estimate +- t SE on `df` degrees of freedom, uncut."""
+
+    estimate: float
+    standard_error: float
+    df: float
+
+    def at_tail(self, tail: float) -> tuple[float, float]:
+        """Lower and upper limit that leave `tail` outside on each side."""
+        reach = t_quantile(tail, self.df) * self.standard_error
+        return self.estimate - reach, self.estimate + reach
+
+
+def two_sided_p(limits: Limits, estimate: float, null: float) -> float:
+    """One minus the highest confidence level at which the interval leaves `null` out (0 to 1).
+
+    The test is thus the interval's own: p < 0.05 exactly where the 95 % interval excludes `null`.
+    """
+    if estimate == null:
+        return 1.0
+    side = 0 if estimate > null else 1
+    return 2.0 * one_sided_tail(limits, null, side)
+
+
+def one_sided_tail(limits: Limits, null: float, side: int) -> float:
+    """The tail (0 to 0.5) at which the lower (side 0) or upper (side 1) limit reaches `null`.
+
+    0.5 if `null` lies on the other side of the estimate.
+    """
+    sign = 1.0 if side == 0 else -1.0
+    low, high = _LOG_SMALLEST_TAIL, math.log(0.5)
+
+    def excess(log_tail: float) -> float:
+        return sign * (limits.at_tail(math.exp(log_tail))[side] - null)
+
+    if excess(low) > 0.0:
+        return 0.0
+    if excess(high) <= 0.0:
+        return 0.5
+    while high - low > 1e-12 * max(1.0, -low):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if excess(middle) > 0.0 else (middle, high)
+    return math.exp(0.5 * (low + high))
+
+
+def newcombe5_limits(estimate: float, n_positive: int, n_negative: int, z: float) -> tuple[float, float]:
+    """Limits of Newcombe's method 5 (2006, doi:10.1002/sim.2324): theta with |A - theta| = z sqrt(V(theta)).
+
+    V(theta) = theta (1 - theta) (1 + (N - 1) ((1 - theta)/(2 - theta) + theta/(1 + theta))) / (m n) with
+    N = (m + n)/2 is the exponential model's variance, so that perfect separation still has a width.
+    """
+    return (
+        _newcombe5_limit(estimate, n_positive, n_negative, z, end=0.0),
+        _newcombe5_limit(estimate, n_positive, n_negative, z, end=1.0),
+    )
+
+
+def newcombe5_variance(theta: float, n_positive: int, n_negative: int) -> float:
+    """The variance of an AUC of `theta` that Newcombe's method 5 supposes."""
+    spread = (1.0 - theta) / (2.0 - theta) + theta / (1.0 + theta)
+    size = (n_positive + n_negative) / 2.0
+    return theta * (1.0 - theta) * (1.0 + (size - 1.0) * spread) / (n_positive * n_negative)
+
+
+def normal_quantile(tail: float) -> float:
+    """The standard normal's distance from 0 that leaves `tail` beyond it."""
+    from scipy.special import ndtri
+
+    return -float(ndtri(tail))
+
+
+def t_quantile(tail: float, df: float) -> float:
+    """Student's t's distance from 0 that leaves `tail` beyond it; the normal's where `df` is inf."""
+    if math.isinf(df):
+        return normal_quantile(tail)
+    from scipy.special import stdtrit
+
+    return -float(stdtrit(df, tail))
+
+
+def _newcombe5_limit(estimate: float, n_positive: int, n_negative: int, z: float, *, end: float) -> float:
+    inside, outside = estimate, end
+    if inside == outside:
+        return end
+    for _ in range(100):
+        theta = 0.5 * (inside + outside)
+        is_inside = abs(estimate - theta) <= z * math.sqrt(newcombe5_variance(theta, n_positive, n_negative))
+        inside, outside = (theta, outside) if is_inside else (inside, theta)
+        if abs(outside - inside) < 1e-15:
+            break
+    return 0.5 * (inside + outside)
+
+
+def _joint_reach(x: float, y: float, correlation: float) -> float:
+    return math.sqrt(max(x * x + y * y - 2.0 * correlation * x * y, 0.0))
+
+
+def _expit(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
