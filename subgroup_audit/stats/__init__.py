@@ -5,6 +5,7 @@ that need them, when they do.
 """
 
 from subgroup_audit.stats.area import auc, macro_auc
+from subgroup_audit.stats.averages import average_auc, stratified_auc
 from subgroup_audit.stats.bootstrap import (
     bootstrap_interval,
     bootstrap_variance,
@@ -12,10 +13,12 @@ from subgroup_audit.stats.bootstrap import (
     stratified_auc_replicates,
 )
 from subgroup_audit.stats.components import AucComponents, auc_components, auc_covariance, shared_persons
+from subgroup_audit.stats.cross import xauc_gap
 from subgroup_audit.stats.equivalence import Verdict, equivalence_verdict
 from subgroup_audit.stats.gaps import auc_gap
 from subgroup_audit.stats.intervals import auc_interval, estimate_auc
 from subgroup_audit.stats.multiplicity import adjust_p_values
+from subgroup_audit.stats.permutation import permutation_gap_test
 from subgroup_audit.stats.persons import PersonDraws
 from subgroup_audit.stats.power import (
     SampleSize,
@@ -27,6 +30,7 @@ from subgroup_audit.stats.power import (
 from subgroup_audit.stats.results import Estimate, GapEstimate, Interval, SeedEstimate
 from subgroup_audit.stats.seeds import average_over_seeds, seed_gap
 from subgroup_audit.stats.simultaneous import SimultaneousLimits, max_t
+from subgroup_audit.stats.spread import Spread, auc_spread
 
 __all__ = [
     "AucComponents",
@@ -37,6 +41,7 @@ __all__ = [
     "SampleSize",
     "SeedEstimate",
     "SimultaneousLimits",
+    "Spread",
     "Verdict",
     "adjust_p_values",
     "auc",
@@ -44,6 +49,8 @@ __all__ = [
     "auc_covariance",
     "auc_gap",
     "auc_interval",
+    "auc_spread",
+    "average_auc",
     "average_over_seeds",
     "binormal_auc_variance",
     "bootstrap_interval",
@@ -54,9 +61,12 @@ __all__ = [
     "macro_auc",
     "max_t",
     "minimal_detectable_gap",
+    "permutation_gap_test",
     "required_sample_size",
     "seed_gap",
     "shared_persons",
     "standard_error_of",
+    "stratified_auc",
     "stratified_auc_replicates",
+    "xauc_gap",
 ]

@@ -146,6 +146,17 @@ def satterthwaite(*terms: tuple[float, float]) -> float:
     return total**2 / share if share > 0.0 else math.inf
 
 
+def patient_df(cell: AucComponents) -> float:
+    """Degrees of freedom of one cell's variance, 1 at least: Satterthwaite's, or by persons if they repeat."""
+    few = min(cell.n_persons_positive, cell.n_persons_negative) - 1
+    if cell.has_repeated_persons:
+        return float(max(few, 1))
+    positive, negative, _ = cell.variance_terms()
+    if not positive + negative > 0.0:
+        return float(max(few, 1))
+    return satterthwaite((positive, cell.n_positive - 1), (negative, cell.n_negative - 1))
+
+
 def hanley_mcneil_variance(value: float, n_positive: int, n_negative: int) -> float:
     """The exponential model's variance of an AUC (Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747)."""
     q1, q2 = value / (2.0 - value), 2.0 * value**2 / (1.0 + value)

@@ -16,6 +16,7 @@ from subgroup_audit.stats.intervals import (
     MIN_PERSONS,
     estimate_auc,
     judge_cell,
+    patient_df,
     satterthwaite,
 )
 from subgroup_audit.stats.limits import AucLimits, MoverLimits, two_sided_p
@@ -51,9 +52,13 @@ class _Shared:
     has_persons: bool
     has_seeds: bool
 
-    @property
-    def covariance(self) -> float:
-        return self.of_patients + self.of_seeds
+
+@dataclass(frozen=True)
+class _Joined:
+    """The variance of a difference of two seed averages, and its degrees of freedom."""
+
+    variance: float
+    df: float
 
 
 def average_over_seeds(
@@ -177,17 +182,17 @@ def _bound_gap(
 ) -> GapEstimate:
     a, b = _split_variance(a_by_seed), _split_variance(b_by_seed)
     shared = _share(a_by_seed, b_by_seed, paired_seeds=paired_seeds, has_persons=has_persons)
-    df = _gap_degrees(a, b, shared)
-    correlation = correlation_of(a.variance, b.variance, shared.covariance)
-    limits = MoverLimits(_seed_limits(a_by_seed, a, df), _seed_limits(b_by_seed, b, df), correlation)
+    joined = _join_parts(a, b, shared)
+    covariance = (a.variance + b.variance - joined.variance) / 2.0
+    correlation = correlation_of(a.variance, b.variance, covariance)
+    limits = MoverLimits(_seed_limits(a_by_seed, a, joined.df), _seed_limits(b_by_seed, b, joined.df), correlation)
     low, high = limits.at_tail((1.0 - gap.confidence_level) / 2.0)
-    variance = a.variance + b.variance - 2.0 * shared.covariance
     return replace(
         gap,
         low=low,
         high=high,
-        standard_error=math.sqrt(variance) if variance >= 0.0 else None,
-        df=df if math.isfinite(df) else None,
+        standard_error=math.sqrt(joined.variance) if joined.variance >= 0.0 else None,
+        df=joined.df if math.isfinite(joined.df) else None,
         limits=limits,
         correlation=correlation,
         p_value=two_sided_p(limits, gap.estimate or 0.0, 0.0),
@@ -198,7 +203,7 @@ def _split_variance(cells: Sequence[AucComponents]) -> _Parts:
     values = np.array([cell.auc for cell in cells])
     covariance = auc_covariance(cells)
     off_diagonal = covariance[~np.eye(len(cells), dtype=bool)]
-    dfs = [_patient_df(cell) for cell in cells]
+    dfs = [patient_df(cell) for cell in cells]
     return _Parts(
         mean=float(values.mean()),
         values=values,
@@ -207,22 +212,12 @@ def _split_variance(cells: Sequence[AucComponents]) -> _Parts:
     )
 
 
-def _patient_df(cell: AucComponents) -> float:
-    few = min(cell.n_persons_positive, cell.n_persons_negative) - 1
-    if cell.has_repeated_persons:
-        return float(max(few, 1))
-    positive, negative, _ = cell.variance_terms()
-    if not positive + negative > 0.0:
-        return float(max(few, 1))
-    return satterthwaite((positive, cell.n_positive - 1), (negative, cell.n_negative - 1))
-
-
 def _degrees(parts: _Parts) -> float:
     return satterthwaite((parts.patient_variance, parts.patient_df), (parts.seed_variance, len(parts.values) - 1))
 
 
-def _gap_degrees(a: _Parts, b: _Parts, shared: _Shared) -> float:
-    """Satterthwaite degrees of freedom of the difference, from its patient and its seed variance."""
+def _join_parts(a: _Parts, b: _Parts, shared: _Shared) -> _Joined:
+    """The difference's patient and seed variance, each 0 at least, and its degrees of freedom."""
     patients = max(a.patient_variance + b.patient_variance - 2.0 * shared.of_patients, 0.0)
     apart = satterthwaite((a.patient_variance, a.patient_df), (b.patient_variance, b.patient_df))
     patient_df = min(a.patient_df, b.patient_df) if shared.has_persons else apart
@@ -230,7 +225,8 @@ def _gap_degrees(a: _Parts, b: _Parts, shared: _Shared) -> float:
     if shared.has_seeds:
         together = max(a.seed_variance + b.seed_variance - 2.0 * shared.of_seeds, 0.0)
         seed_terms = [(together, len(a.values) - 1.0)]
-    return satterthwaite((patients, patient_df), *seed_terms)
+    seeds = sum(variance for variance, _ in seed_terms)
+    return _Joined(patients + seeds, satterthwaite((patients, patient_df), *seed_terms))
 
 
 def _share(

@@ -11,7 +11,6 @@ from subgroup_audit.errors import StatisticsError
 from subgroup_audit.stats.inputs import BoolArray, FloatArray, check_choice, check_level
 
 SCALES = ("logit", "identity")
-_NORMAL_DRAWS = 200_000
 _DRAWS_AT_A_TIME = 4_000
 
 
@@ -50,6 +49,7 @@ def max_t(
     scale: str = "logit",
     null: float | None = None,
     seed: int = 0,
+    n_draws: int = 200_000,
 ) -> SimultaneousLimits:
     """Simultaneous limits: with probability `confidence_level` all true values lie within at once.
 
@@ -65,8 +65,8 @@ def max_t(
     scale : {'logit', 'identity'}
     null : float, optional
         What the adjusted p-values test; 0.5 on the logit scale and 0 on the identity if not given.
-    seed : int
-        Of the normal draws (200,000: the critical value is good to about 0.01).
+    seed, n_draws : int
+        Of the normal draws (with 200,000 the critical value is good to about 0.01).
 
     Raises
     ------
@@ -87,7 +87,7 @@ def max_t(
     is_member = _family(values, errors, scale)
     middle, spread = _transform(values[is_member], errors[is_member], scale)
     if covariance is not None:
-        maxima = _normal_maxima(_member_correlation(covariance, is_member), seed)
+        maxima = _normal_maxima(_member_correlation(covariance, is_member), seed, n_draws)
     else:
         maxima = _bootstrap_maxima(_member_rows(replicates, is_member), middle, spread, scale)
     origin = (0.5 if scale == "logit" else 0.0) if null is None else null
@@ -147,7 +147,7 @@ def _member_rows(replicates: ArrayLike | None, is_member: BoolArray) -> FloatArr
     return table[is_member]
 
 
-def _normal_maxima(correlation: FloatArray, seed: int) -> FloatArray:
+def _normal_maxima(correlation: FloatArray, seed: int, n_draws: int) -> FloatArray:
     """Maxima of absolute correlated standard normals, ascending."""
     if not len(correlation):
         return np.empty(0)
@@ -155,9 +155,9 @@ def _normal_maxima(correlation: FloatArray, seed: int) -> FloatArray:
     # A matrix estimated from partly shared persons may miss being positive definite by rounding.
     root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
     rng = np.random.default_rng(seed)
-    maxima = np.empty(_NORMAL_DRAWS)
-    for start in range(0, _NORMAL_DRAWS, _DRAWS_AT_A_TIME):
-        normals = rng.standard_normal((_DRAWS_AT_A_TIME, len(root)))
+    maxima = np.empty(n_draws)
+    for start in range(0, n_draws, _DRAWS_AT_A_TIME):
+        normals = rng.standard_normal((min(_DRAWS_AT_A_TIME, n_draws - start), len(root)))
         maxima[start : start + _DRAWS_AT_A_TIME] = np.abs(normals @ root.T).max(axis=1)
     return np.sort(maxima)
 

@@ -1,0 +1,172 @@
+"""Weighted means of AUCs: over strata (within-view AUC, standardised AUC) and over classes (macro mean)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from subgroup_audit.errors import StatisticsError
+from subgroup_audit.stats.components import AucComponents, auc_components, auc_covariance, shared_persons
+from subgroup_audit.stats.inputs import FloatArray, check_choice, check_labels, check_level, check_scores
+from subgroup_audit.stats.intervals import MIN_PERSONS, judge_cell, patient_df, satterthwaite
+from subgroup_audit.stats.limits import AucLimits
+from subgroup_audit.stats.results import Estimate
+
+WEIGHTS = ("positives", "pairs")
+
+
+def average_auc(
+    components: Sequence[AucComponents],
+    *,
+    weights: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+    min_persons: int = MIN_PERSONS,
+) -> Estimate:
+    """The weighted mean of several cells' AUCs, with the interval that their covariance gives.
+
+    Parameters
+    ----------
+    components : sequence of AucComponents
+        With person keys: strata of different images, or classes on the same images (macro mean).
+    weights : array [k], optional
+        0 or more; scaled to sum to 1. Equal if not given.
+
+    Raises
+    ------
+    StatisticsError
+        No cell, a cell without keys, or weights that are negative, all zero or of another number.
+    """
+    check_level(confidence_level)
+    shares = _check_shares(weights, len(components))
+    kept = [cell for cell, share in zip(components, shares, strict=True) if share > 0.0]
+    shares = shares[shares > 0.0]
+    judged = [judge_cell(cell, min_persons) for cell in kept]
+    reasons = "; ".join(sorted({reason for _, reason in judged if reason}))
+    limits = _average_limits(kept, shares) if all(cell.is_estimable for cell in kept) else None
+    low, high = limits.at_tail((1.0 - confidence_level) / 2.0) if limits else (None, None)
+    status = max((status for status, _ in judged), key=("ok", "small", "degenerate", "not estimable").index)
+    error = limits.standard_error if limits and math.isfinite(limits.standard_error) else None
+    apart = _are_apart(kept)
+    count = sum if apart else max
+    return Estimate(
+        estimate=limits.estimate if limits else None,
+        low=low,
+        high=high,
+        standard_error=error,
+        confidence_level=confidence_level,
+        method="none" if limits is None else f"mean of {len(kept)} AUCs, {_RULE_NAMES[limits.rule]}",
+        status=status,
+        reason=reasons,
+        n_patients=_distinct_persons(kept),
+        n_images=count(cell.n_images for cell in kept),
+        n_positive=count(cell.n_positive for cell in kept),
+        n_negative=count(cell.n_negative for cell in kept),
+        df=limits.df if limits and math.isfinite(limits.df) else None,
+        limits=limits,
+    )
+
+
+def stratified_auc(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    strata: ArrayLike,
+    *,
+    person: ArrayLike,
+    weights: str | Mapping[object, float] = "positives",
+    confidence_level: float = 0.95,
+    min_persons: int = MIN_PERSONS,
+) -> Estimate:
+    """The AUC among images of the same stratum: what is left of it when, say, the view tells nothing.
+
+    Parameters
+    ----------
+    strata : array [n]
+        Stratum of each image, e.g. its view.
+    person : array [n]
+        Who each image is of.
+    weights : {'positives', 'pairs'} or mapping of stratum to share
+        'positives' compares each positive with the negatives of its own stratum, and is the covariate-
+        adjusted AUC of Janes & Pepe 2009, doi:10.1093/biomet/asp002; 'pairs' weighs strata by their pairs; a
+        mapping standardises to a reference mix, so that two groups can be compared at the same one.
+
+    Raises
+    ------
+    StatisticsError
+        As `auc_components`; strata of another length; or a mapping with a stratum that is not there.
+    """
+    is_positive = check_labels(y_true)
+    scores = check_scores(y_score, len(is_positive))
+    names, persons = np.asarray(strata), np.asarray(person)
+    if names.shape != is_positive.shape or persons.shape != is_positive.shape:
+        raise StatisticsError(
+            f"strata and person must have one entry per row, {len(is_positive)}, "
+            f"not {names.shape} and {persons.shape}"
+        )
+    present = np.unique(names).tolist()
+    cells = [
+        auc_components(is_positive[rows], scores[rows], person=persons[rows])
+        for rows in (names == stratum for stratum in present)
+    ]
+    shares = _stratum_shares(weights, present, cells)
+    return average_auc(cells, weights=shares, confidence_level=confidence_level, min_persons=min_persons)
+
+
+_RULE_NAMES = {"logit": "logit-t", "newcombe 5": "Newcombe 5", "wald": "Wald"}
+
+
+def _average_limits(cells: Sequence[AucComponents], shares: FloatArray) -> AucLimits:
+    value = float(shares @ np.array([cell.auc for cell in cells]))
+    variance = float(shares @ auc_covariance(cells) @ shares)
+    terms = [
+        (share**2 * sum(cell.variance_terms()), patient_df(cell))
+        for share, cell in zip(shares, cells, strict=True)
+    ]
+    apart = _are_apart(cells)
+    df = satterthwaite(*terms) if apart else min(df for _, df in terms)
+    count = sum if apart else min
+    m = count(cell.n_persons_positive for cell in cells)
+    n = count(cell.n_persons_negative for cell in cells)
+    error = math.sqrt(variance) if variance > 0.0 else math.nan
+    room = 1.0 / max(m, n)
+    if not error > 0.0 or not room < value < 1.0 - room:
+        return AucLimits("newcombe 5", value, error, math.inf, m, n)
+    return AucLimits("logit", value, error, df, m, n)
+
+
+def _stratum_shares(
+    weights: str | Mapping[object, float], present: list[object], cells: Sequence[AucComponents]
+) -> list[float]:
+    if not isinstance(weights, str):
+        absent = [str(name) for name in weights if name not in present]
+        if absent:
+            raise StatisticsError(
+                f"weights name strata with no row: {', '.join(absent)} (there are {', '.join(map(str, present))})"
+            )
+        return [float(weights.get(name, 0.0)) for name in present]
+    if check_choice(weights, WEIGHTS, "weights") == "pairs":
+        return [float(cell.n_positive * cell.n_negative) for cell in cells]
+    return [float(cell.n_positive) for cell in cells]
+
+
+def _check_shares(weights: ArrayLike | None, n_cells: int) -> FloatArray:
+    if not n_cells:
+        raise StatisticsError("components is empty: there is no AUC to average")
+    shares = np.ones(n_cells) if weights is None else np.asarray(weights, dtype=np.float64)
+    if shares.shape != (n_cells,):
+        raise StatisticsError(f"weights must have one entry per cell, {n_cells}, not the shape {shares.shape}")
+    if not (shares >= 0.0).all() or not shares.any():
+        raise StatisticsError(f"weights must be 0 or more and not all 0, not {shares.tolist()}")
+    return np.asarray(shares / shares.sum())
+
+
+def _are_apart(cells: Sequence[AucComponents]) -> bool:
+    """Whether no person is in two of the cells."""
+    return all(shared_persons(a, b) == 0 for place, a in enumerate(cells) for b in cells[place + 1 :])
+
+
+def _distinct_persons(cells: Sequence[AucComponents]) -> int:
+    keys = [cell.persons for cell in cells if cell.persons is not None]
+    return len(np.unique(np.concatenate(keys))) if len(keys) == len(cells) else sum(c.n_persons for c in cells)
