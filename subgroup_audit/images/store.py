@@ -1,0 +1,329 @@
+"""Pixels, decoded once: one file of square 8-bit images per data root and size, and a ledger of what lies where.
+
+The ledger (SQLite) is keyed by path below the root, size in bytes and modification time, and is written after the
+pixels that it speaks of have reached the disk. A build that is killed therefore loses the images under way and
+nothing else; pixels that no ledger row claims are overwritten. Several studies share one store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from filelock import FileLock
+
+from subgroup_audit.errors import DataError, PixelError, StoreError
+from subgroup_audit.images.headers import file_marks
+from subgroup_audit.images.parallel import Progress, count_workers, map_batches
+from subgroup_audit.schema import ExclusionTable, ImageTable
+from subgroup_audit.store import digest
+
+VERSION = 1
+PIXELS, LEDGER = "pixels.u8", "ledger.sqlite"
+CHUNK = 256  # images between two writes of the ledger
+
+Decoded = tuple[bytes, str]  # pixels and their digest, or nothing and the reason
+
+
+@dataclass(frozen=True, eq=False)
+class PixelStore:
+    """Square 8-bit images, found by image id. Safe to share between threads, and to send to other processes.
+
+    Parameters
+    ----------
+    path : file of images, one after the other, row-major
+    size : side of an image, px
+    table : one row per image: image_id, slot (its place in the file), pixel_digest
+    """
+
+    path: Path
+    size: int
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.table)
+
+    @property
+    def image_ids(self) -> list[str]:
+        """Keys of the images, by row."""
+        return list(self.table["image_id"])
+
+    @property
+    def digest(self) -> str:
+        """A digest of every image's id, pixels and size: equal for equal content, whatever the order."""
+        pairs = sorted(zip(self.table["image_id"], self.table["pixel_digest"], strict=True))
+        return digest("pixels", self.size, pairs)
+
+    def digests(self) -> pd.DataFrame:
+        """`image_id` and `pixel_digest`: images with equal digests are the same picture at the stored size."""
+        return self.table[["image_id", "pixel_digest"]].copy()
+
+    def rows(self, image_ids: Sequence[str] | pd.Series) -> npt.NDArray[np.int64]:
+        """The row of each image, for `gather`.
+
+        Raises
+        ------
+        DataError
+            An image is not in the store.
+        """
+        wanted = pd.Index(pd.Series(image_ids, dtype="str"))
+        found = pd.Index(self.table["image_id"]).get_indexer(wanted)
+        if (found < 0).any():
+            lost = wanted[found < 0]
+            raise DataError(f"{len(lost)} images are not in the pixel store; the first is '{lost[0]}'")
+        return np.asarray(found, dtype=np.int64)
+
+    def gather(
+        self, rows: npt.NDArray[np.int64], out: npt.NDArray[np.uint8] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """The images at `rows` as uint8 [n, size, size], in that order.
+
+        Parameters
+        ----------
+        out : filled and returned where given; contiguous uint8 [n, size, size]
+
+        Read with `pread`: pages of a memory map would count as this process's memory.
+        """
+        if len(rows) and (int(np.min(rows)) < 0 or int(np.max(rows)) >= len(self)):
+            raise IndexError(f"rows must lie in [0, {len(self) - 1}]")
+        shape = (len(rows), self.size, self.size)
+        images = np.empty(shape, dtype=np.uint8) if out is None else out
+        if images.shape != shape or images.dtype != np.uint8 or not images.flags.c_contiguous:
+            raise ValueError(
+                f"`out` must be contiguous uint8 {list(shape)}; it is {images.dtype} {list(images.shape)}"
+            )
+        self._fill(images, self.table["slot"].to_numpy()[rows])
+        return images
+
+    def _fill(self, images: npt.NDArray[np.uint8], slots: npt.NDArray[np.int64]) -> None:
+        n_bytes = self.size * self.size
+        with self.path.open("rb", buffering=0) as file:
+            read = _reader(file.fileno(), self.path)
+            for image, slot in zip(images, slots.tolist(), strict=True):
+                if read(image, slot * n_bytes) != n_bytes:
+                    raise StoreError(f"{self.path}: shorter than its ledger says; delete {self.path.parent}")
+
+    def open_memory_map(self) -> np.memmap[tuple[int, int, int], np.dtype[np.uint8]]:
+        """Every image of the file, other studies' too, read-only [slots, size, size]; index it by `table.slot`."""
+        return np.memmap(self.path, dtype=np.uint8, mode="r").reshape(-1, self.size, self.size)  # type: ignore[return-value]
+
+
+def _reader(descriptor: int, path: Path) -> Callable[[npt.NDArray[np.uint8], int], int]:
+    """A function that reads into an image from an offset and returns the bytes read."""
+    if hasattr(os, "preadv"):
+        return lambda image, offset: os.preadv(descriptor, [image.data], offset)
+    whole = np.memmap(path, dtype=np.uint8, mode="r")
+
+    def copy(image: npt.NDArray[np.uint8], offset: int) -> int:
+        part = whole[offset : offset + image.size]
+        image.reshape(-1)[: part.size] = part
+        return int(part.size)
+
+    return copy
+
+
+def build_pixel_store(
+    images: ImageTable,
+    root: Path,
+    *,
+    size: int,
+    cache: Path,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[PixelStore, ExclusionTable]:
+    """The stored pixels of the images, and the images that could not be decoded, with the reason.
+
+    Files decoded before, by this study or another, are not decoded again unless their size or modification time
+    changed. Files that failed are tried again.
+
+    Parameters
+    ----------
+    root : folder that `images.frame.path` is below; never written to
+    size : side of the stored images, px
+    cache : folder for the store; several runs may use it at once, one of them decoding at a time
+    workers : processes that decode; None: as many as this process may run on
+    progress : called with the numbers of files decoded and to decode
+
+    Raises
+    ------
+    DataError
+        No image at all could be decoded.
+    StoreError
+        The cache cannot be written.
+    """
+    folder = cache / "pixels" / f"{size}px-v{VERSION}-{digest(str(root.resolve()))[:16]}"
+    marks = file_marks(root, images.frame["path"].tolist())
+    escaping = images.frame["path"].map(leaves_root).to_numpy()
+    missing = (marks["bytes"] < 0).to_numpy()
+    wanted = marks[~missing & ~escaping].drop_duplicates("path")
+    failures: dict[str, str] = {}
+    if len(_undone(folder, wanted, size)):
+        failures = _decode_missing(folder, root, wanted, size, count_workers(workers), progress)
+    found = marks.merge(_read_ledger(folder, size), on=["path", "bytes", "mtime_ns"], how="left", validate="m:1")
+    reasons = found["path"].map(failures).astype("str")
+    reasons = reasons.mask(missing, "file is missing").mask(escaping, "the path leaves the data folder")
+    store = _store(folder, size, images, found)
+    if not len(store) and len(images):
+        raise DataError(f"{root}: none of {len(images)} images could be decoded; the first: {reasons.iloc[0]}")
+    return store, _exclusions(images, reasons)
+
+
+def leaves_root(path: str) -> bool:
+    """Whether a path of an image table points outside its root.
+
+    >>> leaves_root("../secret.png"), leaves_root("/etc/passwd"), leaves_root("images/1.png")
+    (True, True, False)
+    """
+    pure = PurePosixPath(path.replace("\\", "/"))
+    return pure.is_absolute() or ".." in pure.parts
+
+
+def _store(folder: Path, size: int, images: ImageTable, found: pd.DataFrame) -> PixelStore:
+    has_pixels = found["slot"].notna().to_numpy()
+    table = found.loc[has_pixels, ["slot", "pixel_digest"]].astype({"slot": "int64", "pixel_digest": "str"})
+    table.insert(0, "image_id", images.frame["image_id"].to_numpy()[has_pixels])
+    return PixelStore(folder / PIXELS, size, table.reset_index(drop=True))
+
+
+def _exclusions(images: ImageTable, reasons: pd.Series) -> ExclusionTable:
+    out = reasons.notna().to_numpy()
+    left = pd.DataFrame({"image_id": images.frame["image_id"].to_numpy()[out], "reason": reasons.to_numpy()[out]})
+    return ExclusionTable(left.assign(step="pixels"))
+
+
+def _undone(folder: Path, wanted: pd.DataFrame, size: int) -> pd.DataFrame:
+    """The files of `wanted` whose pixels are not stored."""
+    keys = ["path", "bytes", "mtime_ns"]
+    done = pd.MultiIndex.from_frame(_read_ledger(folder, size)[keys])
+    return wanted[~pd.MultiIndex.from_frame(wanted[keys]).isin(done)]
+
+
+def _read_ledger(folder: Path, size: int) -> pd.DataFrame:
+    """path, bytes, mtime_ns, slot, pixel_digest of every stored image; rows whose pixels are lost are left out."""
+    columns = ["path", "bytes", "mtime_ns", "slot", "pixel_digest"]
+    rows: list[tuple[str, int, int, int, str]] = []
+    if (folder / LEDGER).is_file() and (folder / PIXELS).is_file():
+        try:
+            with closing(sqlite3.connect(f"{(folder / LEDGER).resolve().as_uri()}?mode=ro", uri=True)) as ledger:
+                rows = ledger.execute(f"SELECT {', '.join(columns)} FROM stored").fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{folder}: the pixel store is damaged ({error}); delete this folder") from error
+        n_slots = (folder / PIXELS).stat().st_size // (size * size)
+        rows = [row for row in rows if row[3] < n_slots]
+    frame = pd.DataFrame(rows, columns=columns)
+    whole = {"bytes": "int64", "mtime_ns": "int64", "slot": "int64"}
+    return frame.astype({"path": "str", "pixel_digest": "str", **whole})
+
+
+def _decode_missing(
+    folder: Path, root: Path, wanted: pd.DataFrame, size: int, workers: int, progress: Progress | None
+) -> dict[str, str]:
+    """Decode what the store lacks, one process at a time; return the reason of each file that failed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            undone = _undone(folder, wanted, size)  # another run may have done it while this one waited
+            return _append(folder, os.fspath(root), undone, size, workers, progress)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{folder}: the pixel cache cannot be written ({error}); name another one") from error
+
+
+def _append(
+    folder: Path, root: str, undone: pd.DataFrame, size: int, workers: int, progress: Progress | None
+) -> dict[str, str]:
+    marks = list(undone[["path", "bytes", "mtime_ns"]].itertuples(index=False, name=None))
+    work = partial(decode_batch, root, size)
+    failures: dict[str, str] = {}
+    chunk: list[tuple[tuple[str, int, int], Decoded]] = []
+    done = 0
+    with closing(_Writer(folder, size)) as writer:
+        for decoded in map_batches(
+            work, [mark[0] for mark in marks], batch=32, workers=workers, worth_processes=600
+        ):
+            here = list(zip(marks[done : done + len(decoded)], decoded, strict=True))
+            failures.update({mark[0]: text for mark, (pixels, text) in here if not pixels})
+            chunk += [entry for entry in here if entry[1][0]]
+            done += len(here)
+            if len(chunk) >= CHUNK:
+                writer.add(chunk)
+                chunk = []
+            if progress:
+                progress(done, len(marks))
+        writer.add(chunk)
+    return failures
+
+
+class _Writer:
+    """Appends images to a store: pixels first, then, once they are on the disk, their rows in the ledger."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self._n_bytes = size * size
+        self._ledger = sqlite3.connect(folder / LEDGER)
+        self._ledger.execute(
+            "CREATE TABLE IF NOT EXISTS stored (path TEXT, bytes INTEGER, mtime_ns INTEGER, slot INTEGER,"
+            " pixel_digest TEXT, PRIMARY KEY (path, bytes, mtime_ns))"
+        )
+        (folder / PIXELS).touch()
+        self._pixels = (folder / PIXELS).open("r+b")
+        (last,) = self._ledger.execute("SELECT max(slot) FROM stored").fetchone()
+        self._next = 0 if last is None else last + 1
+
+    def add(self, chunk: Sequence[tuple[tuple[str, int, int], Decoded]]) -> None:
+        """Store the images of a chunk, all or none."""
+        if not chunk:
+            return
+        self._pixels.seek(self._next * self._n_bytes)
+        self._pixels.write(b"".join(pixels for _, (pixels, _) in chunk))
+        self._pixels.flush()
+        os.fsync(self._pixels.fileno())
+        rows = [(*mark, self._next + i, text) for i, (mark, (_, text)) in enumerate(chunk)]
+        with self._ledger:
+            self._ledger.executemany("INSERT OR REPLACE INTO stored VALUES (?, ?, ?, ?, ?)", rows)
+        self._next += len(chunk)
+
+    def close(self) -> None:
+        """Close both files."""
+        self._pixels.close()
+        self._ledger.close()
+
+
+def decode_batch(root: str, size: int, files: Sequence[str]) -> list[Decoded]:
+    """Pixels and digest of each file; for a file that cannot be decoded, no pixels and the reason."""
+    return list(_decode_each(root, size, files))
+
+
+def _decode_each(root: str, size: int, files: Sequence[str]) -> Iterator[Decoded]:
+    for file in files:
+        try:
+            pixels = decode_file(Path(root, file), size).tobytes()
+        except PixelError as error:
+            yield b"", str(error)
+        else:
+            yield pixels, hashlib.blake2b(pixels, digest_size=16).hexdigest()
+
+
+def decode_file(path: Path, size: int) -> npt.NDArray[np.uint8]:
+    """The image in a file as uint8 [size, size]: JPEG, PNG, TIFF and BMP by their suffix, all others as DICOM.
+
+    Raises
+    ------
+    PixelError
+        The file cannot be decoded; the message is the reason that the flow diagram shows.
+    """
+    from subgroup_audit.images.plain import SUFFIXES, decode_plain
+
+    if path.suffix.lower() in SUFFIXES:
+        return decode_plain(path, size)
+    from subgroup_audit.images.dicom import decode_dicom  # pydicom takes long to import; plain images need none
+
+    return decode_dicom(path, size)
