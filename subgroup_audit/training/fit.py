@@ -1,0 +1,381 @@
+"""One fit from manifest to predictions: build, train, keep the best epoch, predict every target once."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from subgroup_audit.errors import TrainingError
+from subgroup_audit.schema import History, Predictions
+from subgroup_audit.training.architecture import Built, Network, build_network
+from subgroup_audit.training.checkpoint import (
+    CHECKPOINT,
+    MODEL,
+    load_resume,
+    remove_resume,
+    save_json,
+    save_resume,
+    save_weights,
+)
+from subgroup_audit.training.data import Labels, cut_in_order, read_labels, select_split
+from subgroup_audit.training.feeding import FeatureFeed, ImageFeed, choose_feeding
+from subgroup_audit.training.fitted import describe_model, eval_batch_size
+from subgroup_audit.training.loop import Examples, Phase, Progress, Task, infer, seeded, train_epochs
+from subgroup_audit.training.precision import Compute, choose_compute
+from subgroup_audit.training.recipe import Schedule, make_loss, make_optimiser, to_scores
+from subgroup_audit.training.spec import BatchCallback, EpochReport, FitOutcome, FitSpec, FloatArray, Pixels
+from subgroup_audit.training.trainable import TrainablePart, select_trainable
+
+EpochCallback = Callable[[EpochReport], None]
+
+SAVE_SHARE = 0.05
+"""Largest share of training time that saving for a resume may take; below it, every epoch is saved."""
+
+
+@dataclass
+class _Fit:
+    """One fit under way: what was built and chosen for it."""
+
+    spec: FitSpec
+    pixels: Pixels
+    device: str
+    folder: Path
+    on_epoch: EpochCallback | None
+    on_batch: BatchCallback | None
+    built: Built
+    part: TrainablePart
+    compute: Compute
+    feeding: str
+    notes: list[str] = field(default_factory=list)
+    resumed_after: int = 0
+    train_seconds: float = 0.0
+    save_seconds: float = 0.0
+    last_save: float = 0.0
+
+    @property
+    def network(self) -> Network:
+        return self.built.network
+
+
+def run_fit(
+    spec: FitSpec,
+    cohort: pd.DataFrame,
+    targets: pd.DataFrame,
+    pixels: Pixels,
+    *,
+    device: str,
+    folder: Path,
+    on_epoch: EpochCallback | None = None,
+    on_batch: BatchCallback | None = None,
+    cache: Path | None = None,
+) -> FitOutcome:
+    """Train one model, and leave its weights, history, predictions and record in the folder.
+
+    Parameters
+    ----------
+    cohort : manifest rows of the training cohort; its train and val splits are used. With several findings,
+        absent rows are labels not known, and do not count
+    targets : manifest rows to predict (image_id, patient_id, split, finding, y_true and group columns), each
+        image and finding once
+    device : cpu, mps, cuda or cuda:N
+    folder : is made; an unfinished run of the same fit in it is resumed
+    on_epoch : called after each epoch
+    on_batch : called with epoch (0 while predicting), batches done, and batches in all
+    cache : folder of measured precisions; absent: the user's cache
+
+    Raises
+    ------
+    ModelError
+        The model cannot be built.
+    TrainingError
+        Labels that do not fit, a loss that is not finite, or a device that ran out of memory.
+
+    Notes
+    -----
+    Writes `checkpoint.safetensors`, `model.json`, `history.parquet`, `predictions.parquet` and `fit.json`, the
+    last one last. The same spec, data and device give the same numbers, whether or not the fit was interrupted.
+    """
+    start = time.perf_counter()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        fit, train, val = _prepare(
+            spec, cohort, pixels, device=device, folder=folder, on_epoch=on_epoch, on_batch=on_batch, cache=cache
+        )
+        progress = _train(fit, train, val, _data_digest(cohort, targets))
+        scores, asked = _predict_targets(fit, targets)
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"fit {spec.label}: {device} ran out of memory with batch_size {spec.recipe.batch_size} at "
+            f"{spec.recipe.image_size} px; lower `batch_size` or `image_size`"
+        ) from error
+    _write_predictions(fit, targets, scores, asked)
+    _write_history(fit, progress)
+    save_weights(fit.network.state_dict(), folder / CHECKPOINT)
+    save_json(describe_model(spec, fit.built, fit.compute), folder / MODEL)
+    outcome = _outcome(fit, progress, (len(train), len(val), len(asked)), time.perf_counter() - start)
+    outcome.save(folder)
+    remove_resume(folder)
+    return outcome
+
+
+def _prepare(
+    spec: FitSpec, cohort: pd.DataFrame, pixels: Pixels, *, cache: Path | None, **rest: Any
+) -> tuple[_Fit, Labels, Labels]:
+    """The fit with its network built and placed, and the labels of both splits."""
+    origin = f"cohort '{spec.train_cohort}'"
+    train, val = (
+        read_labels(select_split(cohort, split), spec.findings, is_multiclass=spec.is_multiclass, origin=origin)
+        for split in ("train", "val")
+    )
+    device, size = rest["device"], spec.recipe.image_size
+    with seeded(spec.seed, 0, device):
+        built = build_network(spec.model, n_outputs=len(spec.findings), size=size, study_folder=spec.study_folder)
+    part = select_trainable(built.network, spec.model, side=size if built.is_size_fixed else 224)
+    compute = choose_compute(spec.model, spec.recipe, built.network, device, cache=cache)
+    compute.place(built.network)
+    feeding, note = choose_feeding(device, len(train) + len(val), pixels.size)
+    fit = _Fit(
+        spec, pixels, **rest, built=built, part=part, compute=compute, feeding=feeding,
+        notes=[*built.notes, *([note] if note else [])],
+    )  # fmt: skip
+    if size > pixels.size:
+        fit.notes.append(f"images are stored at {pixels.size} px and enlarged to {size} px")
+    return fit, train, val
+
+
+def _image_feed(fit: _Fit, labels: Labels, *, is_training: bool) -> ImageFeed:
+    recipe = fit.spec.recipe
+    return ImageFeed(
+        fit.pixels,
+        labels.image_ids,
+        size=recipe.image_size,
+        normalisation=fit.built.normalisation,
+        device=fit.device,
+        feeding=fit.feeding,  # type: ignore[arg-type]
+        augmentation=recipe.augmentation if is_training else None,
+        seed=fit.spec.seed,
+    )
+
+
+def _examples(fit: _Fit, labels: Labels, *, is_training: bool) -> Examples:
+    """Images, or where trunk and images never change, the trunk's features of them."""
+    feed = _image_feed(fit, labels, is_training=is_training)
+    if not _uses_features(fit):
+        return Examples.on(fit.device, feed, labels)
+    return Examples.on(fit.device, FeatureFeed(_features(fit, feed)), labels)
+
+
+def _uses_features(fit: _Fit) -> bool:
+    from subgroup_audit.training.augment import is_off
+
+    return fit.part.is_trunk_constant and is_off(fit.spec.recipe.augmentation)
+
+
+class _TrunkOnly(nn.Module):
+    """The features of a network."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network.features(images)
+
+
+def _features(fit: _Fit, feed: ImageFeed) -> torch.Tensor:
+    batches = cut_in_order(len(feed.image_ids), eval_batch_size(fit.device))
+    # a clone, since what inference mode made cannot enter a training graph
+    return infer(_TrunkOnly(fit.network), feed, batches, fit.compute, fit.on_batch).clone()
+
+
+def _train(fit: _Fit, train: Labels, val: Labels, data_digest: str) -> Progress:
+    """Train, resuming where an earlier run was stopped; the network holds the kept weights afterwards."""
+    task = _make_task(fit, train, val)
+    progress = Progress()
+    digest = f"{fit.spec.digest} {data_digest} {fit.device} {fit.compute.precision} {fit.compute.layout}"
+    saved = load_resume(fit.folder, digest, fit.device)
+    if saved is not None:
+        progress = _restore(task, saved)
+        fit.resumed_after = progress.epoch
+        fit.notes.append(f"resumed after epoch {progress.epoch}")
+
+    def after_epoch(reached: Progress, train_phase: Phase, val_phase: Phase) -> None:
+        _save_progress(fit, task, reached, digest, train_phase.seconds + val_phase.seconds)
+        if fit.on_epoch is not None:
+            fit.on_epoch(_report(fit, reached, train_phase, val_phase))
+
+    train_epochs(task, progress, after_epoch)
+    if fit.spec.recipe.restore_best:
+        task.network.load_state_dict(progress.best_weights)
+    if progress.best_value <= 0 and fit.spec.recipe.monitor == "val_auc":
+        fit.notes.append("validation has one class only: the loss picked the epoch instead of the AUC")
+    return progress
+
+
+def _make_task(fit: _Fit, train: Labels, val: Labels) -> Task:
+    spec, recipe = fit.spec, fit.spec.recipe
+    network = fit.network.head if _uses_features(fit) else fit.network
+    part = replace(fit.part, still=()) if _uses_features(fit) else fit.part
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    return Task(
+        label=spec.label,
+        network=network,
+        part=part,
+        optimiser=make_optimiser(recipe, parameters, fit.device),
+        schedule=Schedule(recipe, steps_per_epoch=-(-len(train) // recipe.batch_size)),
+        loss=make_loss(recipe, train, is_multiclass=spec.is_multiclass, device=fit.device),
+        train=_examples(fit, train, is_training=True),
+        val=_examples(fit, val, is_training=False),
+        compute=fit.compute,
+        scaler=fit.compute.make_scaler(),
+        recipe=recipe,
+        seed=spec.seed,
+        eval_batch_size=eval_batch_size(fit.device),
+        on_batch=fit.on_batch,
+    )
+
+
+def _save_progress(fit: _Fit, task: Task, progress: Progress, digest: str, seconds: float) -> None:
+    """Save what a resume needs, unless saving would take more than its share of the time."""
+    fit.train_seconds += seconds
+    fit.last_save += seconds
+    if fit.save_seconds > SAVE_SHARE * fit.last_save:
+        return
+    start = time.perf_counter()
+    state = {
+        "digest": digest,
+        "network": task.network.state_dict(),
+        "optimiser": task.optimiser.state_dict(),
+        "scaler": task.scaler.state_dict(),
+        "schedule": task.schedule.state(),
+        "progress": {**vars(progress)},
+        "train_seconds": fit.train_seconds,
+    }
+    save_resume(fit.folder, state)
+    fit.save_seconds, fit.last_save = time.perf_counter() - start, 0.0
+
+
+def _restore(task: Task, saved: dict[str, Any]) -> Progress:
+    task.network.load_state_dict(saved["network"])
+    task.optimiser.load_state_dict(saved["optimiser"])
+    if saved["scaler"]:
+        task.scaler.load_state_dict(saved["scaler"])
+    for name, value in saved["schedule"].items():
+        setattr(task.schedule, name, value)
+    return Progress(**saved["progress"])
+
+
+def _report(fit: _Fit, progress: Progress, train: Phase, val: Phase) -> EpochReport:
+    row = progress.history[-1]
+    return EpochReport(
+        fit_id=fit.spec.fit_id,
+        epoch=progress.epoch,
+        epochs=fit.spec.recipe.epochs,
+        train_loss=train.loss,
+        train_auc=train.auc,
+        val_loss=val.loss,
+        val_auc=val.auc,
+        learning_rate=row["learning_rate"],
+        seconds=train.seconds + val.seconds,
+        images_per_second=train.images_per_second,
+        is_best=progress.best_epoch == progress.epoch,
+        note=progress.stopped,
+    )
+
+
+def _predict_targets(fit: _Fit, targets: pd.DataFrame) -> tuple[FloatArray, tuple[str, ...]]:
+    """Scores of every target image, [n, findings], and the images in their order."""
+    image_ids = tuple(dict.fromkeys(targets["image_id"].astype(str)))
+    if not image_ids:
+        return np.empty((0, len(fit.spec.findings)), dtype=np.float32), ()
+    fit.feeding, _ = choose_feeding(fit.device, len(image_ids), fit.pixels.size)
+    nothing = np.zeros((len(image_ids), len(fit.spec.findings)), dtype=np.float32)
+    feed = _image_feed(fit, Labels(image_ids, nothing, nothing > 0), is_training=False)
+    batches = cut_in_order(len(image_ids), eval_batch_size(fit.device))
+    logits = infer(fit.network, feed, batches, fit.compute, fit.on_batch)
+    scores = to_scores(logits, is_multiclass=fit.spec.is_multiclass)
+    return scores.cpu().numpy(), image_ids
+
+
+def _write_predictions(fit: _Fit, targets: pd.DataFrame, scores: FloatArray, image_ids: tuple[str, ...]) -> None:
+    spec = fit.spec
+    columns = pd.Index(spec.findings).get_indexer(pd.Index(targets["finding"]))
+    if (columns < 0).any():
+        strange = str(targets["finding"].to_numpy()[columns < 0][0])
+        raise TrainingError(
+            f"targets of fit {spec.label} have the finding '{strange}'; it knows {', '.join(spec.findings)}"
+        )
+    rows = pd.Index(image_ids).get_indexer(pd.Index(targets["image_id"].astype(str)))
+    frame = targets.drop(columns=["cohort", "weight"], errors="ignore").reset_index(drop=True)
+    frame = frame.assign(
+        fit_id=spec.fit_id,
+        train_cohort=spec.train_cohort,
+        model=spec.model_name,
+        recipe=spec.recipe_name,
+        seed=spec.seed,
+        y_score=scores[rows, columns].astype(np.float64),
+    )
+    table = Predictions(frame, origin=f"predictions of fit {spec.label}")
+    table.frame.to_parquet(fit.folder / "predictions.parquet", index=False)
+
+
+def _write_history(fit: _Fit, progress: Progress) -> None:
+    frame = pd.DataFrame(progress.history)
+    kept = progress.best_epoch if fit.spec.recipe.restore_best else progress.epoch
+    frame = frame.assign(fit_id=fit.spec.fit_id, is_best=frame["epoch"] == kept)
+    History(frame).frame.to_parquet(fit.folder / "history.parquet", index=False)
+
+
+def _outcome(fit: _Fit, progress: Progress, counts: tuple[int, int, int], seconds: float) -> FitOutcome:
+    recipe = fit.spec.recipe
+    n_seen = progress.epoch * (counts[0] + counts[1])
+    spent = sum(row["seconds"] for row in progress.history)
+    is_finite = np.isfinite(progress.best_value)
+    return FitOutcome(
+        fit_id=fit.spec.fit_id,
+        best_epoch=progress.best_epoch if recipe.restore_best else progress.epoch,
+        n_epochs=progress.epoch,
+        stopped=progress.stopped,
+        resumed_after=fit.resumed_after,
+        device=fit.device,
+        precision=fit.compute.precision,
+        layout=fit.compute.layout,
+        compute_choice=fit.compute.how,
+        feeding="features of the frozen trunk" if _uses_features(fit) else fit.feeding,
+        seconds=seconds,
+        images_per_second=n_seen / max(spent, 1e-9),
+        n_train=counts[0],
+        n_val=counts[1],
+        n_targets=counts[2],
+        n_parameters=fit.part.n_parameters,
+        n_trainable=fit.part.n_trainable,
+        best_value=abs(progress.best_value) if is_finite else None,
+        monitor=recipe.monitor,
+        notes=tuple(fit.notes),
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    names = ("torch", "torchvision", "timm", "opencv-python-headless", "numpy")
+    return {name: version(name) for name in names} | {"threads": str(torch.get_num_threads())}
+
+
+def _data_digest(cohort: pd.DataFrame, targets: pd.DataFrame) -> str:
+    """A digest of the rows that a fit sees."""
+    sums = [
+        pd.util.hash_pandas_object(frame[["image_id", "split", "finding", "y_true"]], index=False).to_numpy()
+        for frame in (cohort, targets)
+    ]
+    return hashlib.sha256(b"".join(values.tobytes() for values in sums)).hexdigest()

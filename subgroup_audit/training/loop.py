@@ -1,0 +1,304 @@
+"""The training loop, in the open: epochs, batches, validation, the best epoch, and stopping."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from subgroup_audit.errors import TrainingError
+from subgroup_audit.stats import auc
+from subgroup_audit.study import Recipe
+from subgroup_audit.training.data import (
+    Batch,
+    Draw,
+    Labels,
+    cut_batches,
+    cut_in_order,
+    draw_balanced,
+    draw_plain,
+    label_strata,
+)
+from subgroup_audit.training.feeding import Feed
+from subgroup_audit.training.precision import Compute
+from subgroup_audit.training.recipe import Loss, Schedule, to_scores, wait_for_gain
+from subgroup_audit.training.spec import BatchCallback, FloatArray
+from subgroup_audit.training.trainable import TrainablePart, set_training
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images to train or judge on: where their input comes from, and their labels."""
+
+    feed: Feed
+    labels: Labels
+    y_true: Tensor
+    is_known: Tensor
+
+    @classmethod
+    def on(cls, device: str, feed: Feed, labels: Labels) -> Examples:
+        """The examples with their labels on the device."""
+        y_true, is_known = torch.from_numpy(labels.y_true), torch.from_numpy(labels.is_known)
+        return cls(feed, labels, y_true.to(device), is_known.to(device))
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that an epoch needs and that no epoch changes but the weights."""
+
+    label: str
+    network: nn.Module
+    part: TrainablePart
+    optimiser: torch.optim.Optimizer
+    schedule: Schedule
+    loss: Loss
+    train: Examples
+    val: Examples
+    compute: Compute
+    scaler: torch.amp.GradScaler
+    recipe: Recipe
+    seed: int
+    eval_batch_size: int
+    on_batch: BatchCallback | None = None
+
+
+@dataclass
+class Progress:
+    """Where training stands after its last finished epoch; all of it is resumed."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_value: float = -math.inf
+    best_loss: float = math.inf
+    stop_best: float = -math.inf
+    stop_waited: int = 0
+    stopped: str = ""
+    best_weights: State = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one pass over the examples gave."""
+
+    loss: float
+    auc: float | None
+    accuracy: float | None
+    seconds: float
+    n_images: int
+
+    @property
+    def images_per_second(self) -> float:
+        """Throughput."""
+        return self.n_images / max(self.seconds, 1e-9)
+
+
+EpochHook = Callable[[Progress, Phase, Phase], None]
+
+
+def train_epochs(task: Task, progress: Progress, after_epoch: EpochHook) -> None:
+    """Train until the last epoch or early stopping; `progress` holds the best weights in the end."""
+    while progress.epoch < task.recipe.epochs and not progress.stopped:
+        epoch = progress.epoch + 1
+        with seeded(task.seed, epoch, task.compute.device):
+            train = train_one_epoch(task, epoch)
+        val = judge(task, task.val)
+        value = monitored_value(task.recipe, val)
+        # small validation sets often give the same AUC twice: the lower loss decides then
+        if epoch == 1 or (value, -val.loss) > (progress.best_value, -progress.best_loss):
+            progress.best_epoch, progress.best_value, progress.best_loss = epoch, value, val.loss
+            progress.best_weights = copy_weights(task.network)
+        task.schedule.end_epoch(value)
+        progress.stopped = _reason_to_stop(task.recipe, progress, value)
+        progress.history += _history_rows(task, epoch, train, val)
+        progress.epoch = epoch
+        after_epoch(progress, train, val)
+    progress.stopped = progress.stopped or f"all {task.recipe.epochs} epochs done"
+
+
+def train_one_epoch(task: Task, epoch: int) -> Phase:
+    """One pass over the training images; metrics are those seen while training, augmentation included."""
+    start = time.perf_counter()
+    set_training(task.network, task.part)
+    batches = cut_batches(draw_epoch(task, epoch), task.recipe.batch_size)
+    parameters = [p for p in task.network.parameters() if p.requires_grad]
+    sums, counts, logits = [], [], []
+    inputs = task.train.feed.batches(batches, epoch)
+    for done, (batch, levels) in enumerate(zip(batches, inputs, strict=True), start=1):
+        for group in task.optimiser.param_groups:
+            group["lr"] = task.schedule.rate((epoch - 1) * len(batches) + done - 1)
+        with task.compute.autocast():
+            found = task.network(levels)
+        found = found.float()
+        total, count = task.loss(found, *_batch_labels(task.train, batch))
+        task.optimiser.zero_grad(set_to_none=True)
+        task.scaler.scale(total / count.clamp(min=1.0)).backward()  # type: ignore[no-untyped-call]
+        if task.recipe.clip_norm is not None:
+            task.scaler.unscale_(task.optimiser)
+            nn.utils.clip_grad_norm_(parameters, task.recipe.clip_norm)
+        task.scaler.step(task.optimiser)
+        task.scaler.update()
+        # nothing is read back before the epoch ends: the device is never waited for
+        sums.append(total.detach())
+        counts.append(count)
+        logits.append(found.detach()[: batch.n_real])
+        if task.on_batch is not None:
+            task.on_batch(epoch, done, len(batches))
+    _require_finite(task, epoch, torch.stack(sums), len(batches))
+    loss = float(torch.stack(sums).sum() / torch.stack(counts).sum())
+    order = np.concatenate([batch.index[: batch.n_real] for batch in batches])
+    return _phase(task, task.train.labels, order, torch.cat(logits), loss, start)
+
+
+def judge(task: Task, examples: Examples) -> Phase:
+    """One pass in evaluation mode, without augmentation."""
+    start = time.perf_counter()
+    batches = cut_in_order(len(examples.labels), task.eval_batch_size)
+    logits = infer(task.network, examples.feed, batches, task.compute)
+    with torch.inference_mode():
+        total, count = task.loss(logits, examples.y_true, examples.is_known)
+    order = np.arange(len(examples.labels))
+    return _phase(task, examples.labels, order, logits, float(total / count), start)
+
+
+@torch.inference_mode()
+def infer(
+    network: nn.Module,
+    feed: Feed,
+    batches: list[Batch],
+    compute: Compute,
+    on_batch: BatchCallback | None = None,
+) -> Tensor:
+    """What the network gives in evaluation mode, float32 [n, outputs] on the device, in the batches' order."""
+    network.eval()
+    found = []
+    for done, levels in enumerate(feed.batches(batches), start=1):
+        with compute.autocast():
+            found.append(network(levels).float())
+        if on_batch is not None:
+            on_batch(0, done, len(batches))
+    return torch.cat(found)
+
+
+def draw_epoch(task: Task, epoch: int) -> Draw:
+    """The order of an epoch: the same for every device and batch size."""
+    rng = np.random.default_rng([task.seed, epoch])
+    if task.recipe.sampling == "plain":
+        return draw_plain(len(task.train.labels), rng)
+    return draw_balanced(label_strata(task.train.labels, is_multiclass=task.loss.is_multiclass), rng)
+
+
+@contextmanager
+def seeded(seed: int, epoch: int, device: str) -> Iterator[None]:
+    """Random numbers of torch (dropout, initial weights) that depend on seed and epoch; restored afterwards."""
+    devices = [torch.device(device)] if device.startswith("cuda") else []
+    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(mixed)
+        yield
+
+
+def copy_weights(network: nn.Module) -> State:
+    """A copy of all weights and batch statistics, on their device."""
+    return {key: value.detach().clone() for key, value in network.state_dict().items()}
+
+
+def monitored_value(recipe: Recipe, val: Phase) -> float:
+    """What picks the best epoch, higher being better; the loss stands in where validation has no AUC."""
+    if recipe.monitor == "val_auc" and val.auc is not None:
+        return val.auc
+    return -val.loss if math.isfinite(val.loss) else -math.inf
+
+
+def macro_auc(labels: Labels, order: np.ndarray[Any, Any], scores: FloatArray) -> float | None:
+    """Mean AUC over the findings that have both a positive and a negative; None if none has."""
+    y_true, is_known = labels.y_true[order], labels.is_known[order]
+    found = []
+    for column in range(y_true.shape[1]):
+        known = is_known[:, column]
+        truth = y_true[known, column]
+        if 0 < truth.sum() < len(truth):
+            found.append(auc(truth.astype(np.int64), scores[known, column]))
+    return float(np.mean(found)) if found else None
+
+
+def share_right(
+    labels: Labels, order: np.ndarray[Any, Any], scores: FloatArray, *, is_multiclass: bool
+) -> float | None:
+    """Share of images (classes) or of known labels (findings, at 0.5) that are right; None without any."""
+    y_true, is_known = labels.y_true[order], labels.is_known[order]
+    if is_multiclass:
+        return float((scores.argmax(axis=1) == y_true.argmax(axis=1)).mean())
+    return float(((scores >= 0.5) == (y_true > 0.5))[is_known].mean()) if is_known.any() else None
+
+
+def _batch_labels(examples: Examples, batch: Batch) -> tuple[Tensor, Tensor]:
+    index = torch.from_numpy(batch.index).to(examples.y_true.device, non_blocking=True)
+    is_counted = examples.is_known.index_select(0, index)
+    if batch.n_real < len(batch.index):
+        is_counted[batch.n_real :] = False
+    return examples.y_true.index_select(0, index), is_counted
+
+
+def _phase(
+    task: Task, labels: Labels, order: np.ndarray[Any, Any], logits: Tensor, loss: float, start: float
+) -> Phase:
+    is_multiclass = task.loss.is_multiclass
+    scores = to_scores(logits, is_multiclass=is_multiclass).cpu().numpy()
+    is_finite = bool(np.isfinite(scores).all())
+    return Phase(
+        loss=loss,
+        auc=macro_auc(labels, order, scores) if is_finite else None,
+        accuracy=share_right(labels, order, scores, is_multiclass=is_multiclass),
+        seconds=time.perf_counter() - start,
+        n_images=len(order),
+    )
+
+
+def _require_finite(task: Task, epoch: int, sums: Tensor, n_batches: int) -> None:
+    strange = torch.nonzero(~torch.isfinite(sums))
+    if len(strange) == 0:
+        return
+    batch = int(strange[0]) + 1
+    rate = task.schedule.rate((epoch - 1) * n_batches + batch - 1)
+    raise TrainingError(
+        f"fit {task.label}: the loss is not finite in epoch {epoch}, batch {batch} of {n_batches}, at learning "
+        f"rate {rate:g} and precision {task.compute.precision}; lower `learning_rate`, set `clip_norm`, or use "
+        f"`precision: fp32`"
+    )
+
+
+def _reason_to_stop(recipe: Recipe, progress: Progress, value: float) -> str:
+    if recipe.early_stopping is None:
+        return ""
+    patience = recipe.early_stopping.patience
+    progress.stop_best, progress.stop_waited, is_due = wait_for_gain(
+        value, progress.stop_best, progress.stop_waited, patience
+    )
+    return f"no gain of {recipe.monitor} in {patience} epochs" if is_due else ""
+
+
+def _history_rows(task: Task, epoch: int, train: Phase, val: Phase) -> list[dict[str, Any]]:
+    rate = float(task.optimiser.param_groups[0]["lr"])
+    return [
+        {
+            "epoch": epoch,
+            "phase": name,
+            "loss": phase.loss,
+            "auc": phase.auc,
+            "accuracy": phase.accuracy,
+            "learning_rate": rate,
+            "seconds": phase.seconds,
+            "images_per_second": phase.images_per_second,
+        }
+        for name, phase in (("train", train), ("val", val))
+    ]

@@ -1,0 +1,210 @@
+"""The numbers a device computes with: float32, bfloat16 or float16, and the layout of feature maps.
+
+On a CPU what is fastest depends on processor, architecture and size, so it is measured: about two seconds, once,
+and the answer is kept, since rerunning a study must use the same numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from subgroup_audit.errors import TrainingError
+from subgroup_audit.study import Model, Recipe
+from subgroup_audit.training.device import cpu_name, has_native_bf16
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_BUDGET_SECONDS = 0.4
+_BF16_GAIN, _CONTIGUOUS_GAIN = 1.1, 1.05
+"""How many times faster bfloat16, or the contiguous layout, must be to be chosen: small gains are noise."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and in which numbers a fit computes.
+
+    Attributes
+    ----------
+    how : why this precision and layout, for the record
+    """
+
+    device: str
+    precision: Precision
+    is_channels_last: bool
+    how: str
+
+    @property
+    def layout(self) -> str:
+        """Name of the layout of feature maps."""
+        return "channels_last" if self.is_channels_last else "contiguous"
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Context in which matrix products run in the chosen precision."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.partition(":")[0], dtype=_DTYPES[self.precision])
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """The network on the device, in the layout."""
+        form = torch.channels_last if self.is_channels_last else torch.contiguous_format
+        return network.to(device=torch.device(self.device)).to(memory_format=form)
+
+    def make_scaler(self) -> torch.amp.GradScaler:
+        """Keeps float16 gradients from vanishing; does nothing otherwise."""
+        return torch.amp.GradScaler(self.device.partition(":")[0], enabled=self.precision == "fp16")
+
+
+def choose_compute(
+    model: Model, recipe: Recipe, network: nn.Module, device: str, *, cache: Path | None = None
+) -> Compute:
+    """The precision and layout of a fit.
+
+    Parameters
+    ----------
+    network : placed nowhere yet; measured on a copy
+    cache : folder of measured choices; absent: `$SUBGROUP_AUDIT_CACHE`, else the user's cache folder
+
+    Raises
+    ------
+    TrainingError
+        float16 is asked for on a CPU.
+    """
+    if recipe.precision == "fp16" and device == "cpu":
+        raise TrainingError("precision fp16 needs a GPU: use auto, bf16 or fp32 on a CPU")
+    if recipe.precision != "auto":
+        return Compute(device, recipe.precision, is_channels_last=True, how="asked for")
+    if device != "cpu":
+        return _default_of_gpu(device)
+    return _probed(model, recipe, network, cache or default_cache())
+
+
+def default_cache() -> Path:
+    """Folder of this package's caches of the user."""
+    named = os.environ.get("SUBGROUP_AUDIT_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "subgroup_audit"
+
+
+def _default_of_gpu(device: str) -> Compute:
+    if device == "mps":
+        return Compute(device, "fp32", is_channels_last=False, how="usual on mps")
+    capability = torch.cuda.get_device_capability(device)
+    precision: Precision = "bf16" if capability >= (8, 0) else "fp16" if capability >= (7, 0) else "fp32"
+    how = f"usual for compute capability {capability[0]}.{capability[1]}"
+    return Compute(device, precision, is_channels_last=True, how=how)
+
+
+def _probed(model: Model, recipe: Recipe, network: nn.Module, cache: Path) -> Compute:
+    question = {
+        "architecture": model.architecture,
+        "trainable": model.trainable,
+        "image_size": recipe.image_size,
+        "cpu": cpu_name(),
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+    }
+    path = _answer_path(cache, question)
+    answer = _read_answer(path)
+    if answer is None:
+        measured = {"question": question, "images_per_second": _measure(network, recipe)}
+        answer = _keep_answer(path, measured)
+    precision, is_last = pick_fastest(answer["images_per_second"])
+    speeds = ", ".join(f"{name} {speed:.0f}" for name, speed in answer["images_per_second"].items())
+    return Compute("cpu", precision, is_last, how=f"measured images/s: {speeds}")
+
+
+def pick_fastest(speeds: dict[str, float]) -> tuple[Precision, bool]:
+    """Precision and whether channels-last, of measured images per second: bfloat16 only for a clear gain."""
+
+    def weigh(name: str) -> float:
+        precision = _BF16_GAIN if name.startswith("bf16") else 1.0
+        return speeds[name] / precision / (1.0 if name.endswith("channels_last") else _CONTIGUOUS_GAIN)
+
+    best = max(speeds, key=weigh)
+    return ("bf16" if best.startswith("bf16") else "fp32"), best.endswith("channels_last")
+
+
+def read_measured(model: Model, recipe: Recipe, cache: Path | None = None) -> float | None:
+    """Images per second of training on this CPU as the probe measured it; None if it was not measured."""
+    wanted = {"architecture": model.architecture, "image_size": recipe.image_size, "cpu": cpu_name()}
+    for path in sorted(((cache or default_cache()) / "precision").glob("*.json")):
+        answer = _read_answer(path)
+        if answer and wanted.items() <= answer["question"].items():
+            return float(max(answer["images_per_second"].values()))
+    return None
+
+
+def _answer_path(cache: Path, question: dict[str, Any]) -> Path:
+    key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:24]
+    return cache / "precision" / f"{key}.json"
+
+
+def _read_answer(path: Path) -> dict[str, Any] | None:
+    try:
+        answer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return answer
+
+
+def _keep_answer(path: Path, measured: dict[str, Any]) -> dict[str, Any]:
+    """Keep what was measured, unless another process was first: then its answer holds for all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(measured, indent=1, sort_keys=True), encoding="utf-8")
+        os.link(partial, path)
+    except OSError:
+        return _read_answer(path) or measured
+    finally:
+        partial.unlink(missing_ok=True)
+    return measured
+
+
+def _measure(network: nn.Module, recipe: Recipe) -> dict[str, float]:
+    """Training images per second of every precision and layout worth trying."""
+    precisions: tuple[Precision, ...] = ("fp32", "bf16") if has_native_bf16() else ("fp32",)
+    speeds = {}
+    with torch.random.fork_rng(devices=[]):
+        for precision in precisions:
+            for is_last in (False, True):
+                compute = Compute("cpu", precision, is_last, how="")
+                speeds[f"{precision} {compute.layout}"] = _time_steps(network, recipe, compute)
+    return speeds
+
+
+def _time_steps(network: nn.Module, recipe: Recipe, compute: Compute) -> float:
+    probe = compute.place(copy.deepcopy(network)).train()
+    side, n = recipe.image_size, min(recipe.batch_size, 16)
+    levels = torch.zeros(n, side, side, 1).permute(0, 3, 1, 2)
+    _step(probe, levels, compute)
+    steps, start = 0, time.perf_counter()
+    while steps < 2 or time.perf_counter() - start < _BUDGET_SECONDS:
+        _step(probe, levels, compute)
+        steps += 1
+    return steps * n / (time.perf_counter() - start)
+
+
+def _step(probe: nn.Module, levels: torch.Tensor, compute: Compute) -> None:
+    with compute.autocast():
+        value = probe(levels).float().square().mean()
+    value.backward()
+    probe.zero_grad()
+
+
+def describe(compute: Compute) -> dict[str, Any]:
+    """The choice as plain values."""
+    return asdict(compute) | {"layout": compute.layout}
