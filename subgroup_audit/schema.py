@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -77,9 +78,7 @@ def _missing_column(name: str, present: Iterable[str]) -> str:
     return f"column '{name}' is missing{hint}"
 
 
-def _conform(
-    frame: pd.DataFrame, columns: Sequence[Column], *, keep_rest: bool
-) -> tuple[pd.DataFrame, list[str]]:
+def _conform(frame: pd.DataFrame, columns: Sequence[Column], *, keep_rest: bool) -> tuple[pd.DataFrame, list[str]]:
     """The frame with declared columns first and typed, and the problems met on the way."""
     problems: list[str] = []
     typed: dict[str, Any] = {}
@@ -115,9 +114,7 @@ def _check_values(frame: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
             strange = sorted(set(values.dropna().unique()) - set(column.allowed), key=str)[:3]
             if strange:
                 shown = ", ".join(repr(value) for value in strange)
-                problems.append(
-                    f"column '{column.name}' must be one of {list(column.allowed)}; it has {shown}"
-                )
+                problems.append(f"column '{column.name}' must be one of {list(column.allowed)}; it has {shown}")
     return problems
 
 
@@ -389,7 +386,7 @@ def age_band(age_years: pd.Series, edges: Sequence[float]) -> pd.Series:
     """
     starts = [f"{edge:g}" for edge in edges]
     names = [f"<{starts[0]}"]
-    names += [f"{a:g}-{b - 1:g}" for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    names += [f"{a:g}-{b - 1:g}" for a, b in pairwise(edges)]
     names += [f"{starts[-1]}+"]
     position = np.searchsorted(np.asarray(edges, dtype=float), age_years.to_numpy(dtype=float), side="right")
     bands = pd.Series(np.asarray(names, dtype=object)[position], index=age_years.index, dtype="str")

@@ -27,9 +27,7 @@ class Data(Part):
 
     source: Annotated[
         str,
-        Field(
-            description="data set: rsna, nih, chexpert, mimic_cxr, table, folder, phantom, or a plug-in's name"
-        ),
+        Field(description="data set: rsna, nih, chexpert, mimic_cxr, table, folder, phantom, or a plug-in's name"),
     ]
     root: Annotated[
         str | None, Field(description="folder of the data; `--data` overrides it; relative to the study file")
@@ -37,9 +35,7 @@ class Data(Part):
     options: Annotated[
         dict[str, Any], Field(description="settings of the source, e.g. the column mapping of `table`")
     ] = {}
-    stored_size: Annotated[int, Field(ge=16, le=2048, description="side of the stored square image, px")] = (
-        256
-    )
+    stored_size: Annotated[int, Field(ge=16, le=2048, description="side of the stored square image, px")] = 256
 
 
 class FindingRule(Part):
@@ -81,9 +77,7 @@ class Cohort(Part):
         dict[str, dict[str, Share]],
         Field(description="attribute: {value: share of the images}; shares sum to 1"),
     ] = {}
-    size: Annotated[int | None, Field(gt=0, description="images over all splits; overrides balance.size")] = (
-        None
-    )
+    size: Annotated[int | None, Field(gt=0, description="images over all splits; overrides balance.size")] = None
     shares: Annotated[
         dict[str, dict[str, Share]],
         Field(description="overrides balance.shares for this cohort, e.g. label: {1: 0.5, 0: 0.5}"),
@@ -143,9 +137,7 @@ class Split(Part):
     seed: Annotated[int, Field(ge=0)] = 0
     official: Annotated[
         str | None,
-        Field(
-            description="attribute holding a fixed split (train / val / test); a missing val is cut from train"
-        ),
+        Field(description="attribute holding a fixed split (train / val / test); a missing val is cut from train"),
     ] = None
 
     @model_validator(mode="after")
@@ -154,9 +146,7 @@ class Split(Part):
         if abs(total - 1.0) > 1e-9:
             raise ValueError(f"train, val and test must sum to 1; they sum to {total:g}")
         if min(self.train, self.val, self.test) <= 0.0:
-            raise ValueError(
-                "train, val and test must each be above 0: validation picks the epoch, test reports"
-            )
+            raise ValueError("train, val and test must each be above 0: validation picks the epoch, test reports")
         return self
 
 
@@ -183,9 +173,9 @@ class Model(Part):
         tuple[Annotated[int, Field(gt=0)], ...], Field(description="widths of hidden layers of the head")
     ] = ()
     dropout: Annotated[float, Field(ge=0.0, lt=1.0, description="before the last layer")] = 0.0
-    freeze_batch_norm: Annotated[
-        bool, Field(description="frozen layers keep their stored batch statistics")
-    ] = True
+    freeze_batch_norm: Annotated[bool, Field(description="frozen layers keep their stored batch statistics")] = (
+        True
+    )
 
 
 class Augmentation(Part):
@@ -222,9 +212,7 @@ class Recipe(Part):
     plateau_patience: Annotated[int, Field(gt=0)] = 3
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    clip_norm: Annotated[
-        float | None, Field(gt=0, description="largest gradient norm; none: not clipped")
-    ] = None
+    clip_norm: Annotated[float | None, Field(gt=0, description="largest gradient norm; none: not clipped")] = None
     class_weight: Annotated[
         Literal["none", "balanced"], Field(description="loss weights inverse to class frequency")
     ] = "none"
@@ -237,9 +225,7 @@ class Recipe(Part):
         Literal["val_auc", "val_loss"],
         Field(description="what picks the best epoch, plateau and early stopping"),
     ] = "val_auc"
-    restore_best: Annotated[bool, Field(description="keep the best epoch's weights instead of the last")] = (
-        True
-    )
+    restore_best: Annotated[bool, Field(description="keep the best epoch's weights instead of the last")] = True
     augmentation: Augmentation = Augmentation()
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"], Field(description="`auto` probes the device")
@@ -267,9 +253,7 @@ class Analysis(Part):
             description="attribute: reference value, the subtrahend of subgroup gaps; absent: the value with most images"
         ),
     ] = {}
-    margin: Annotated[
-        float, Field(gt=0, lt=0.5, description="largest AUC difference that counts as none")
-    ] = 0.05
+    margin: Annotated[float, Field(gt=0, lt=0.5, description="largest AUC difference that counts as none")] = 0.05
     confidence_level: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     n_resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
     multiplicity: Literal["holm", "benjamini-hochberg", "none"] = "holm"
@@ -325,14 +309,12 @@ class Study(Part):
     split: Split = Split()
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     recipes: Annotated[dict[Name, Recipe], Field(min_length=1)] = {"default": Recipe()}
-    fits: Annotated[tuple[Fits, ...], Field(description="which combinations are fitted; absent: all")] = (
-        Fits(),
-    )
+    fits: Annotated[tuple[Fits, ...], Field(description="which combinations are fitted; absent: all")] = (Fits(),)
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     analysis: Analysis = Analysis()
     diagnose: Annotated[
         tuple[Literal["metadata_baseline"], ...],
-        Field(description="further diagnoses; the leakage certificate is always made"),
+        Field(description="further diagnoses; `metadata_baseline`: what sex, view and age alone achieve, as one more model; the leakage certificate is always made"),
     ] = ()
     figures: Annotated[
         tuple[Literal["matrix", "gaps", "train_test", "curves", "flow", "samples"], ...],
@@ -348,9 +330,7 @@ class Study(Part):
             return value
         known = set(Cohort.model_fields)
         return {
-            name: {"where": spec}
-            if isinstance(spec, Mapping) and spec and not known & set(spec)
-            else spec or {}
+            name: {"where": spec} if isinstance(spec, Mapping) and spec and not known & set(spec) else spec or {}
             for name, spec in value.items()
         }
 
@@ -436,9 +416,7 @@ def _cross_references(study: Study) -> list[str]:
         {"train_on": study.train_on, "test_on": study.test_on, "fits": blocks},
     )
     if "age_band" in (*study.balance.over, *study.group_attributes) and not study.age_bands:
-        problems.append(
-            "`age_band` is used, so `age_bands` must say where the bands start, e.g. [18, 40, 65]"
-        )
+        problems.append("`age_band` is used, so `age_bands` must say where the bands start, e.g. [18, 40, 65]")
     for name in study.test_on or ():
         if name in study.cohorts and study.cohorts[name].mix:
             problems.append(

@@ -111,9 +111,7 @@ def _describe(path: Path, node: yaml.Node, detail: ErrorDetails) -> list[str]:
 def _dotted(message: str) -> Location:
     """The location that a cross-reference message starts with, such as `fits.0.cohorts: ...`."""
     place = message.split(":", 1)[0]
-    return (
-        tuple(int(step) if step.isdigit() else step for step in place.split(".")) if " " not in place else ()
-    )
+    return tuple(int(step) if step.isdigit() else step for step in place.split(".")) if " " not in place else ()
 
 
 def _ruled(detail: ErrorDetails) -> str:
@@ -139,8 +137,7 @@ def _hint(detail: ErrorDetails) -> str:
         return f"; nearest: {', '.join(near)}" if near else f"; allowed: {', '.join(sorted(allowed))}"
     if kind == "literal_error":
         allowed = [
-            word.strip("' ")
-            for word in str(detail.get("ctx", {})["expected"]).replace(" or ", ",").split(",")
+            word.strip("' ") for word in str(detail.get("ctx", {})["expected"]).replace(" or ", ",").split(",")
         ]
         near = nearest(str(detail["input"]), allowed)
         return f"; nearest: {', '.join(near)}" if near else ""

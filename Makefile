@@ -1,0 +1,50 @@
+# One command each. `make demo` and `make test` set up everything they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test slow browser lint fmt check bench docs clean constraints
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	test -f data/demo/truth.json || $(BIN)/audit phantom data/demo --design cohorts/phantoms/demo.yaml
+	$(BIN)/audit run cohorts/demo.yaml
+
+test: $(STAMP)
+	$(BIN)/pytest -m "not slow and not gpu and not browser"
+
+slow: $(STAMP)
+	$(BIN)/pytest -m slow
+
+browser: $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
+	$(BIN)/pytest -m browser
+
+fmt: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+check: lint test
+
+clean:
+	rm -rf $(VENV) data/demo reports/demo
+
+constraints: $(STAMP)
+	$(BIN)/pip freeze --exclude-editable | grep -v -i -E '^(nvidia|cuda|triton)' > constraints.txt

@@ -1,0 +1,135 @@
+"""Estimates of cells: AUC by seed, its mean over seeds, its interval, and its replicates from shared draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from subgroup_audit.audit.cells import Cell, CellName
+from subgroup_audit.schema import ESTIMATE_COLUMNS, FIT_COLUMNS
+from subgroup_audit.stats import (
+    AucComponents,
+    PersonDraws,
+    SeedEstimate,
+    auc_components,
+    average_over_seeds,
+    bootstrap_interval,
+)
+from subgroup_audit.study import Analysis
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredCell:
+    """A cell with its components by seed, its estimate, and its column of replicates."""
+
+    cell: Cell
+    components: Mapping[int, AucComponents]
+    estimate: SeedEstimate
+    replicates: NDArray[np.float64]
+
+    @property
+    def name(self) -> CellName:
+        """What the cell is."""
+        return self.cell.name
+
+
+def measure_cells(
+    cells: Sequence[Cell],
+    draws: PersonDraws,
+    analysis: Analysis,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[CellName, MeasuredCell]:
+    """Every cell with its AUC over seeds, the default interval, and replicates from the shared draws."""
+    measured = {}
+    for i, cell in enumerate(cells):
+        measured[cell.name] = _measure(cell, draws, analysis)
+        if progress:
+            progress(i + 1, len(cells))
+    return measured
+
+
+def _measure(cell: Cell, draws: PersonDraws, analysis: Analysis) -> MeasuredCell:
+    components = {
+        seed: auc_components(cell.y_true, score, person=cell.person) for seed, score in cell.by_seed.items()
+    }
+    estimate = average_over_seeds(
+        list(components.values()),
+        confidence_level=analysis.confidence_level,
+        min_persons=analysis.min_persons,
+    )
+    if estimate.estimate is None:
+        return MeasuredCell(cell, components, estimate, np.full(analysis.n_resamples, np.nan))
+    columns = draws.auc_replicates_many([(cell.y_true, score, cell.person) for score in cell.by_seed.values()])
+    return MeasuredCell(cell, components, estimate, columns.mean(axis=0))
+
+
+def percentile_limits(
+    replicates: NDArray[np.float64], estimate: float | None, confidence_level: float
+) -> tuple[float | None, float | None]:
+    """Percentile limits of a column of replicates; none where nothing was estimated."""
+    if estimate is None or not np.isfinite(replicates).any():
+        return None, None
+    interval = bootstrap_interval(replicates, estimate, confidence_level=confidence_level)
+    return interval.low, interval.high
+
+
+def estimate_rows(cells: Iterable[MeasuredCell], bands: Mapping[CellName, tuple[float, float]]) -> pd.DataFrame:
+    """`ESTIMATE_COLUMNS`, one row per cell; `bands` holds the simultaneous limits of the test cells."""
+    return pd.DataFrame(
+        [_estimate_row(cell, bands.get(cell.name)) for cell in cells], columns=_names(ESTIMATE_COLUMNS)
+    )
+
+
+def _names(columns: Sequence[Any]) -> list[str]:
+    return [column.name for column in columns]
+
+
+def _estimate_row(measured: MeasuredCell, band: tuple[float, float] | None) -> dict[str, Any]:
+    found = measured.estimate
+    low, high = percentile_limits(measured.replicates, found.estimate, found.confidence_level)
+    return {
+        **vars(measured.name),
+        "metric": "auc",
+        "estimate": found.estimate,
+        "low": found.low,
+        "high": found.high,
+        "standard_error": found.standard_error,
+        "confidence_level": found.confidence_level,
+        "method": found.method,
+        "bootstrap_low": low,
+        "bootstrap_high": high,
+        "band_low": band[0] if band else None,
+        "band_high": band[1] if band else None,
+        "seed_sd": found.between_seed_sd,
+        "n_patients": found.n_patients,
+        "n_images": found.n_images,
+        "n_positive": found.n_positive,
+        "n_negative": found.n_negative,
+        "n_seeds": found.n_seeds,
+        "status": found.status,
+        "reason": found.reason,
+    }
+
+
+def fit_rows(
+    cells: Iterable[MeasuredCell], fits: Mapping[tuple[str, str, str], Mapping[int, str]]
+) -> pd.DataFrame:
+    """`FIT_COLUMNS`, one row per fit and cell."""
+    rows = [
+        {
+            **{key: getattr(cell.name, key) for key in ("train_cohort", "model", "recipe", "finding")},
+            "fit_id": fits[cell.name.train_cohort, cell.name.model, cell.name.recipe][seed],
+            "seed": seed,
+            "split": cell.name.split,
+            "test_group": cell.name.test_group,
+            "auc": components.auc if components.is_estimable else None,
+        }
+        for cell in cells
+        for seed, components in cell.components.items()
+    ]
+    return pd.DataFrame(rows, columns=_names(FIT_COLUMNS))

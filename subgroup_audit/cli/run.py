@@ -1,0 +1,53 @@
+"""`audit run STUDY`: the whole job."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from subgroup_audit.cli.places import CacheFolder, DataRoot, OutFolder, StudyFile, open_study
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("run")(run)
+
+
+def run(
+    study: StudyFile,
+    data: DataRoot = None,
+    out: OutFolder = None,
+    cache: CacheFolder = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Fits side by side [default: one per core or GPU].")
+    ] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Leave failed fits out instead of stopping.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")] = False,
+) -> None:
+    """Split, train, cross-evaluate and report; resumes by itself."""
+    from subgroup_audit.cli import display
+
+    content, place = open_study(study, data, out, cache)
+    if dry_run:
+        from subgroup_audit.plan import plan_run
+
+        display.show_plan(content, place, plan_run(content, place, device, workers))
+        return
+    from subgroup_audit.pipeline import RunOptions, run_study
+
+    options = RunOptions(device, workers, keep_going, command=_command())
+    summary = run_study(content, place, options, display.progress())
+    display.show_summary(content, summary)
+
+
+def _command() -> str:
+    """What was typed, with folders cut to their names: a report must not tell where a machine keeps its files."""
+    words = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]
+    return shlex.join(["audit", *words])

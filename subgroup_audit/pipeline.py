@@ -1,0 +1,236 @@
+"""A study, from its file to its report: the steps in order, each stored, none repeated without need."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from subgroup_audit import steps
+from subgroup_audit.engine import (
+    FitFailure,
+    FitJob,
+    default_workers,
+    resolve_device,
+    run_fits,
+    threads_per_fit,
+)
+from subgroup_audit.errors import StoreError, TrainingError
+from subgroup_audit.steps import Place
+from subgroup_audit.store import Done, RunFolder, Step, digest, read_json
+from subgroup_audit.study import Study
+from subgroup_audit.watcher import Silence, Watcher
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a study is run; nothing here changes a number, but for the kind of device.
+
+    Attributes
+    ----------
+    device : auto, cpu, mps, cuda or cuda:N
+    workers : fits side by side; None: one per core, or one per GPU
+    keep_going : leave failed fits out of the report instead of stopping
+    command : what the user typed, for the report's provenance
+    """
+
+    device: str = "auto"
+    workers: int | None = None
+    keep_going: bool = False
+    command: str = ""
+
+
+@dataclass
+class RunSummary:
+    """What a run did and where its results lie."""
+
+    report: Path
+    folder: Path
+    estimates: pd.DataFrame | None = None
+    contrasts: pd.DataFrame | None = None
+    failures: list[FitFailure] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    n_fits_reused: int = 0
+    n_fits_done: int = 0
+    seconds: float = 0.0
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether everything was found done."""
+        return not self.done and not self.n_fits_done and not self.failures
+
+
+def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher | None = None) -> RunSummary:
+    """The whole job: data, pixels, cohorts, fits, predictions, audit, report.
+
+    Parameters
+    ----------
+    study : validated study
+    place : where the data, the run folder and the cache of pixels lie
+    watcher : hears of progress
+
+    Raises
+    ------
+    AuditError
+        Anything that the user can put right; what was finished by then is kept.
+    """
+    with RunFolder(place.out, study.study).held() as folder:
+        run = _Run(study, place, options, folder, watcher or Silence())
+        source = run.step(steps.source_step(study, place.root), steps.read_source)
+        pixels = run.step(steps.pixels_step(study, source), steps.decode_pixels, source)
+        cohorts = run.step(steps.cohorts_step(study, source, pixels), steps.build_cohorts, source, pixels)
+        samples = run.step(steps.samples_step(study, cohorts, pixels), steps.draw_samples, source, cohorts)
+        fits = run.fits(source, cohorts, pixels)
+        predictions = run.step(steps.predictions_step(fits), steps.gather_predictions, *fits)
+        audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
+        run.report(source, cohorts, samples, fits, audit)
+        return run.summary
+
+
+@dataclass
+class _Run:
+    """A run under way: does steps that are not done, and keeps count of those that were."""
+
+    study: Study
+    place: Place
+    options: RunOptions
+    folder: RunFolder
+    watcher: Watcher
+    started: float = field(default_factory=time.time)
+    summary: RunSummary = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.summary = RunSummary(self.folder.path / "report.html", self.folder.path)
+        self.device = resolve_device(self.options.device)
+
+    def step(self, step: Step, do: Callable[[steps.Doing], None], *inputs: Done) -> Done:
+        """The step, done now or found done."""
+        if self.folder.is_done(step):
+            self.watcher.reuse(step.name)
+            self.summary.reused.append(step.name)
+        else:
+            with self._timed(step.name), self.folder.writing(step) as work:
+                do(steps.Doing(self.study, self.place, work, inputs, self.watcher.advance))
+            self.summary.done.append(step.name)
+        return self.folder.done(step)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        self.watcher.begin(name)
+        started = time.perf_counter()
+        yield
+        self.watcher.end(name, time.perf_counter() - started)
+
+    def fits(self, source: Done, cohorts: Done, pixels: Done) -> list[Done]:
+        """The finished fits; raises where one failed, unless the run is to keep going."""
+        manifest = steps.read_manifest(cohorts)
+        planned = steps.plan_fits(self.study, self.place, manifest, pixels.content, self.device)
+        waiting = [fit for fit in planned if not self.folder.is_done(fit.step)]
+        self.summary.n_fits_reused = len(planned) - len(waiting)
+        if self.summary.n_fits_reused:
+            self.watcher.reuse(f"{self.summary.n_fits_reused} of {len(planned)} fits")
+        if waiting:
+            self._do_fits(
+                steps.prepare_jobs(self.study, self.place, self.folder, waiting, manifest, source), len(planned)
+            )
+        finished = [self.folder.done(fit.step) for fit in planned if self.folder.is_done(fit.step)]
+        if not finished:
+            raise TrainingError(f"every fit failed; the first: {self.summary.failures[0].message}")
+        return finished
+
+    def _do_fits(self, jobs: list[steps.PreparedFit], n_planned: int) -> None:
+        by_label = {prepared.job.label: prepared for prepared in jobs}
+
+        def finish(job: FitJob, seconds: float) -> None:
+            self.folder.finish(by_label[job.label].step, job.work, seconds=seconds)
+            self.summary.n_fits_done += 1
+
+        with self._timed("fits"):
+            self.summary.failures = run_fits(
+                [prepared.job for prepared in jobs],
+                device=self.device,
+                workers=self.options.workers or default_workers(self.device, len(jobs)),
+                threads=threads_per_fit(self.device, n_planned),
+                keep_going=self.options.keep_going,
+                watcher=self.watcher,
+                done=finish,
+            )
+
+    def report(self, source: Done, cohorts: Done, samples: Done, fits: list[Done], audit: Done) -> None:
+        """Render the report unless it is there already, and publish it at the top of the run folder."""
+        step = steps.report_step(self.study, [source, cohorts, samples, *fits, audit], self.summary.failures)
+        if self.folder.is_done(step) and self.summary.report.is_file():
+            self.watcher.reuse(step.name)
+            self.summary.reused.append(step.name)
+        else:
+            with self._timed(step.name), self.folder.writing(step) as work:
+                gathered = steps.RunParts(self.study, source, cohorts, samples, fits, audit, self.summary.failures)
+                provenance = self._provenance(fits)
+                steps.write_report(gathered, work, provenance)
+            steps.publish_report(self.folder, step)
+            self.summary.done.append(step.name)
+            self._record([source, cohorts, samples, *fits, audit], provenance)
+        self.summary.estimates, self.summary.contrasts = steps.read_result_frames(audit)
+        self.summary.seconds = time.time() - self.started
+
+    def _provenance(self, fits: list[Done]) -> dict[str, Any]:
+        return {
+            **steps.describe_environment(self.place, self.device),
+            "command": self.options.command,
+            "started": steps.timestamp(self.started),
+            "finished": steps.timestamp(time.time()),
+            "n_fits": len(fits),
+            "n_fits_reused": self.summary.n_fits_reused,
+            "fit_seconds": round(sum(fit.seconds for fit in fits), 1),
+            "study_digest": digest(self.study.model_dump(mode="json")),
+        }
+
+    def _record(self, shown: list[Done], provenance: dict[str, Any]) -> None:
+        """Say in `run.json` what this run was and which steps its report shows."""
+        self.folder.write_record(
+            {
+                "study": self.study.study,
+                "definition": self.study.model_dump(mode="json"),
+                "provenance": provenance,
+                "steps": [done.step.folder_name for done in shown],
+                "failures": [vars(failure) for failure in self.summary.failures],
+            }
+        )
+
+
+def render_again(path: Path) -> Path:
+    """The report of a finished run, rendered again from its stored numbers.
+
+    Raises
+    ------
+    StoreError
+        The folder holds no finished run, or a step of it is gone.
+    """
+    record = read_json(path / "run.json")
+    if "steps" not in record:
+        raise StoreError(f"{path}: no finished run lies here; `audit run STUDY --out {path}` makes one")
+    study = Study.model_validate(record["definition"])
+    with RunFolder(path, study.study).held() as folder:
+        found = [folder.find(name) for name in record["steps"]]
+        by_name = {done.step.name: done for done in found}
+        failures = [FitFailure(**failure) for failure in record["failures"]]
+        parts = steps.RunParts(
+            study,
+            by_name["source"],
+            by_name["cohorts"],
+            by_name["samples"],
+            [done for done in found if done.step.name == "fit"],
+            by_name["audit"],
+            failures,
+        )
+        step = steps.report_step(study, found, failures)
+        with folder.writing(step) as work:
+            steps.write_report(parts, work, record["provenance"])
+        steps.publish_report(folder, step)
+    return path / "report.html"

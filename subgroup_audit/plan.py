@@ -1,0 +1,133 @@
+"""What a run would do, found out without doing it: cohort sizes, fits, what is stored already, and how long."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from subgroup_audit import steps
+from subgroup_audit.cohort import CohortDesign, design_cohorts
+from subgroup_audit.datasets import load_source
+from subgroup_audit.engine import default_workers, resolve_device
+from subgroup_audit.schema import ExclusionTable, SourceTables
+from subgroup_audit.steps import Place, PlannedFit
+from subgroup_audit.steps.data import read_source_tables
+from subgroup_audit.store import RunFolder, Step, read_frames
+from subgroup_audit.study import Study
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Attributes
+    ----------
+    sizes : DataFrame [cohort, split, n_images, n_patients, n_positive] (of the first finding)
+    fits : fits in order, each with whether it is stored and its estimated seconds
+    """
+
+    design: CohortDesign
+    sizes: pd.DataFrame
+    fits: tuple[tuple[PlannedFit, bool, float], ...]
+    steps_stored: tuple[tuple[str, bool], ...]
+    device: str
+    workers: int
+    n_images_to_decode: int
+
+    @property
+    def n_stored(self) -> int:
+        """Fits that would be reused."""
+        return sum(stored for _, stored, _ in self.fits)
+
+    @property
+    def seconds(self) -> float:
+        """Estimated wall-clock of the fits that are not stored, with workers side by side."""
+        waiting = [seconds for _, stored, seconds in self.fits if not stored]
+        return max(sum(waiting) / max(1, self.workers), max(waiting, default=0.0))
+
+
+def design_of(study: Study, place: Place, progress: Callable[[int, int], None] | None = None) -> CohortDesign:
+    """The cohorts of a study from labels and headers alone: nothing is decoded, and nothing is kept."""
+    tables, unreadable, digests = _tables(study, place, progress)
+    return design_cohorts(study, tables, unreadable=unreadable, pixel_digests=digests)
+
+
+def _tables(
+    study: Study, place: Place, progress: Callable[[int, int], None] | None
+) -> tuple[SourceTables, ExclusionTable | None, pd.DataFrame | None]:
+    """Source tables, from the run folder where it has them; with what decoding found out, if it was done."""
+    folder = RunFolder(place.out, study.study)
+    source = steps.source_step(study, place.root)
+    if not folder.is_done(source):
+        with tempfile.TemporaryDirectory() as scratch:
+            return load_source(study.data, place.root, cache=Path(scratch), progress=progress), None, None
+    done = folder.done(source)
+    tables = read_source_tables(done.folder)
+    pixels = steps.pixels_step(study, done)
+    if not folder.is_done(pixels):
+        return tables, None, None
+    frames = read_frames(folder.folder(pixels), ("unreadable", "digests"))
+    unreadable = frames["unreadable"]
+    return tables, None if unreadable is None else ExclusionTable(unreadable), frames["digests"]
+
+
+def plan_run(study: Study, place: Place, device_name: str, workers: int | None) -> Plan:
+    """The plan of a run; writes nothing.
+
+    Raises
+    ------
+    AuditError
+        The study cannot be run as it is: data, cohorts or models are at fault.
+    """
+    from subgroup_audit.training import validate_model
+
+    folder = RunFolder(place.out, study.study)
+    device = resolve_device(device_name)
+    design = design_of(study, place)
+    for model in study.models.values():
+        validate_model(model, study_folder=place.study_folder)
+    source, pixels = _stored_data_steps(study, place, folder)
+    content = folder.done(pixels).content if pixels and folder.is_done(pixels) else ""
+    planned = steps.plan_fits(study, place, design.manifest, content, device)
+    sizes = cohort_sizes(design)
+    fits = tuple(
+        (fit, bool(content) and folder.is_done(fit.step), _seconds(study, fit, sizes, device)) for fit in planned
+    )
+    stored = (("source", folder.is_done(source)), ("pixels", bool(content)))
+    count = workers or default_workers(device, len(planned))
+    n_images = 0 if content else len(_tables(study, place, None)[0].images)
+    return Plan(design, sizes, fits, stored, device, count, n_images)
+
+
+def _stored_data_steps(study: Study, place: Place, folder: RunFolder) -> tuple[Step, Step | None]:
+    source = steps.source_step(study, place.root)
+    return source, steps.pixels_step(study, folder.done(source)) if folder.is_done(source) else None
+
+
+def cohort_sizes(design: CohortDesign) -> pd.DataFrame:
+    """[cohort, split, n_images, n_patients, n_positive] of the first finding, in the order of the manifest."""
+    frame = design.manifest.frame
+    first = frame[frame["finding"] == frame["finding"].iloc[0]]
+    return (
+        first.groupby(["cohort", "split"], sort=False)
+        .agg(n_images=("image_id", "nunique"), n_patients=("patient_id", "nunique"), n_positive=("y_true", "sum"))
+        .reset_index()
+    )
+
+
+def _seconds(study: Study, fit: PlannedFit, sizes: pd.DataFrame, device: str) -> float:
+    from subgroup_audit.training import estimate_seconds
+
+    own = sizes[sizes["cohort"] == fit.cohort].set_index("split")["n_images"]
+    return estimate_seconds(
+        study.models[fit.model],
+        study.recipes[fit.recipe],
+        n_train=int(own.get("train", 0)),
+        n_val=int(own.get("val", 0)),
+        n_targets=int(sizes["n_images"].sum()),
+        device=device,
+    )

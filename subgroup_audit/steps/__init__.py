@@ -1,0 +1,53 @@
+"""The steps of a study: what each depends on, and how it is done from the steps before it."""
+
+from subgroup_audit.steps.data import (
+    build_cohorts,
+    cohorts_step,
+    decode_pixels,
+    draw_samples,
+    pixels_step,
+    read_manifest,
+    read_source,
+    samples_step,
+    source_step,
+)
+from subgroup_audit.steps.environment import describe_environment, timestamp
+from subgroup_audit.steps.fits import PlannedFit, PreparedFit, plan_fits, prepare_jobs
+from subgroup_audit.steps.page import RunParts, publish_report, report_step, write_report
+from subgroup_audit.steps.place import Doing, Place
+from subgroup_audit.steps.results import (
+    audit_cells,
+    audit_step,
+    gather_predictions,
+    predictions_step,
+    read_result_frames,
+)
+
+__all__ = [
+    "Doing",
+    "Place",
+    "PlannedFit",
+    "PreparedFit",
+    "RunParts",
+    "audit_cells",
+    "audit_step",
+    "build_cohorts",
+    "cohorts_step",
+    "decode_pixels",
+    "describe_environment",
+    "draw_samples",
+    "gather_predictions",
+    "pixels_step",
+    "plan_fits",
+    "predictions_step",
+    "prepare_jobs",
+    "publish_report",
+    "read_manifest",
+    "read_result_frames",
+    "read_source",
+    "report_step",
+    "samples_step",
+    "source_step",
+    "timestamp",
+    "write_report",
+]

@@ -1,0 +1,143 @@
+"""The fits of a study: which there are, what each depends on, and what a worker is handed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from hashlib import file_digest
+from pathlib import Path
+
+import pandas as pd
+
+from subgroup_audit.engine import FitJob
+from subgroup_audit.schema import CohortManifest
+from subgroup_audit.steps.data import open_pixels, read_source_tables
+from subgroup_audit.steps.place import Place
+from subgroup_audit.store import Done, RunFolder, Step, frame_digest
+from subgroup_audit.study import Study
+
+FIT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PlannedFit:
+    """One fit of a study: cohort, model, recipe and seed, and the step that it is."""
+
+    cohort: str
+    model: str
+    recipe: str
+    seed: int
+    step: Step
+
+    @property
+    def label(self) -> str:
+        """Name for people."""
+        return f"{self.cohort} / {self.model} / {self.recipe} / seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class PreparedFit:
+    """A fit with its job on disk, ready for a worker."""
+
+    step: Step
+    job: FitJob
+
+
+def plan_fits(study: Study, place: Place, manifest: CohortManifest, pixels: str, device: str) -> list[PlannedFit]:
+    """Every fit of the study, in its order; `pixels` is the digest of the pixels that they see.
+
+    A fit depends on its model, its recipe, its seed, the rows it is trained on, the rows it predicts, and the kind
+    of device: numbers agree within a device, not between devices.
+    """
+    targets = frame_digest(target_rows(manifest))
+    rows = {cohort: frame_digest(training_rows(manifest, cohort)) for cohort in study.train_cohorts}
+    planned = []
+    for cohort, model, recipe, seed in study.fit_combinations():
+        settings = {
+            "cohort": cohort,
+            "model_name": model,
+            "recipe_name": recipe,
+            "model": study.models[model].model_dump(mode="json"),
+            "recipe": study.recipes[recipe].model_dump(mode="json"),
+            "weights": weights_digest(place.study_folder, study.models[model].weights),
+            "seed": seed,
+            "findings": list(study.finding_names),
+            "is_multiclass": study.is_multiclass,
+            "device": device.split(":")[0],
+            "stored_size": study.data.stored_size,
+        }
+        step = Step("fit", FIT_VERSION, settings, {"rows": rows[cohort], "targets": targets, "pixels": pixels})
+        planned.append(PlannedFit(cohort, model, recipe, seed, step))
+    return planned
+
+
+@cache
+def weights_digest(study_folder: Path, weights: str | None) -> str:
+    """Digest of a local weights file; '' if there is none, or it is absent (which the model check reports)."""
+    if weights is None or not (study_folder / weights).is_file():
+        return ""
+    with (study_folder / weights).open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
+
+
+def training_rows(manifest: CohortManifest, cohort: str) -> pd.DataFrame:
+    """Rows that a fit of this cohort learns from (train) and picks its epoch by (val), in order of image."""
+    frame = manifest.frame
+    chosen = frame[(frame["cohort"] == cohort) & frame["split"].isin(["train", "val"])]
+    return chosen.sort_values(["image_id", "finding"]).reset_index(drop=True)
+
+
+def target_rows(manifest: CohortManifest) -> pd.DataFrame:
+    """Every image of every cohort, once, in order of image: what each fit predicts."""
+    rows = manifest.frame.drop_duplicates(["image_id", "finding"]).drop(columns=["cohort", "weight"])
+    return rows.sort_values(["image_id", "finding"]).reset_index(drop=True)
+
+
+def prepare_jobs(
+    study: Study,
+    place: Place,
+    folder: RunFolder,
+    waiting: list[PlannedFit],
+    manifest: CohortManifest,
+    source: Done,
+) -> list[PreparedFit]:
+    """The jobs of these fits, their rows written to disk; raises `ModelError` where a model cannot be built."""
+    from subgroup_audit.training import validate_model
+
+    for name in dict.fromkeys(fit.model for fit in waiting):
+        validate_model(study.models[name], study_folder=place.study_folder)
+    pixels, _ = open_pixels(study, place, read_source_tables(source.folder).images)
+    targets = folder.work / "targets.parquet"
+    target_rows(manifest).to_parquet(targets, index=False)
+    prepared = []
+    for fit in waiting:
+        rows = folder.work / f"cohort-{study.train_cohorts.index(fit.cohort)}.parquet"
+        training_rows(manifest, fit.cohort).to_parquet(rows, index=False)
+        work = folder.work / fit.step.folder_name
+        work.mkdir(exist_ok=True)
+        spec = fit_spec_json(study, place, fit)
+        prepared.append(
+            PreparedFit(
+                fit.step, FitJob(fit.label, spec, rows, targets, pixels, work, study.recipes[fit.recipe].epochs)
+            )
+        )
+    return prepared
+
+
+def fit_spec_json(study: Study, place: Place, fit: PlannedFit) -> str:
+    """JSON of the fit's `training.FitSpec`."""
+    return json.dumps(
+        {
+            "fit_id": fit.step.folder_name,
+            "train_cohort": fit.cohort,
+            "model_name": fit.model,
+            "model": study.models[fit.model].model_dump(mode="json"),
+            "recipe_name": fit.recipe,
+            "recipe": study.recipes[fit.recipe].model_dump(mode="json"),
+            "seed": fit.seed,
+            "findings": list(study.finding_names),
+            "is_multiclass": study.is_multiclass,
+            "study_folder": str(place.study_folder),
+        }
+    )

@@ -1,0 +1,108 @@
+"""The last step: the report from what the steps before it stored."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from subgroup_audit.engine import FitFailure
+from subgroup_audit.report import VERSION as REPORT_VERSION
+from subgroup_audit.report import Problem, RunContents, Sample, render_report
+from subgroup_audit.steps.data import DESIGN_FRAMES
+from subgroup_audit.steps.results import read_result
+from subgroup_audit.store import Done, RunFolder, Step, read_frames, read_json
+from subgroup_audit.study import Study
+
+PUBLISHED = ("report.html", "tables", "figures")
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """The finished steps that a report is made from."""
+
+    study: Study
+    source: Done
+    cohorts: Done
+    samples: Done
+    fits: Sequence[Done]
+    audit: Done
+    failures: Sequence[FitFailure]
+
+
+def report_step(study: Study, inputs: Sequence[Done], failures: Sequence[FitFailure]) -> Step:
+    """The report: depends on the whole study and on everything that it shows."""
+    settings = {"study": study.model_dump(mode="json"), "failures": [vars(failure) for failure in failures]}
+    contents = {f"{i} {done.step.name}": _identity(done) for i, done in enumerate(inputs)}
+    return Step("report", REPORT_VERSION, settings, contents)
+
+
+def _identity(done: Done) -> str:
+    """A fit's key stands for its content, which also holds the time it took."""
+    return done.step.key if done.step.name == "fit" else done.content
+
+
+def write_report(parts: RunParts, work: Path, provenance: dict[str, Any]) -> None:
+    """Render the report into `work`, with a copy of the numbers and of the study that they belong to."""
+    render_report(gather_contents(parts, provenance), work)
+    (work / "study.json").write_text(parts.study.model_dump_json(indent=2), encoding="utf-8")
+
+
+def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
+    """All that the report can show."""
+    notes = [
+        note for done in (parts.source, parts.cohorts) for note in read_json(done.folder / "notes.json")["notes"]
+    ]
+    return RunContents(
+        study=parts.study,
+        result=read_result(parts.audit),
+        history=read_history(parts.fits),
+        **read_frames(parts.cohorts.folder, DESIGN_FRAMES),
+        notes=tuple(dict.fromkeys(notes)),
+        samples=read_samples(parts.samples.folder),
+        problems=tuple(Problem(f"fit {f.label}", f.message, f.details) for f in parts.failures),
+        provenance=provenance,
+    )
+
+
+def read_history(fits: Sequence[Done]) -> pd.DataFrame:
+    """Every epoch of every fit, with the cohort, model, recipe and seed of the fit."""
+    frames = []
+    for done in fits:
+        settings = done.step.settings
+        named = {
+            "train_cohort": settings["cohort"],
+            "model": settings["model_name"],
+            "recipe": settings["recipe_name"],
+            "seed": settings["seed"],
+        }
+        frames.append(pd.read_parquet(done.folder / "history.parquet").assign(**named))
+    return pd.concat(frames, ignore_index=True)
+
+
+def read_samples(folder: Path) -> tuple[Sample, ...]:
+    """The sample radiographs that `draw_samples` wrote."""
+    described = pd.read_parquet(folder / "samples.parquet")
+    with np.load(folder / "samples.npz") as stored:
+        pixels = stored["pixels"]
+    rows = zip(described.to_dict("records"), pixels, strict=True)
+    return tuple(Sample(str(row["cohort"]), str(row["label"]), image, str(row["caption"])) for row, image in rows)
+
+
+def publish_report(folder: RunFolder, step: Step) -> None:
+    """Copy the finished report, tables and figures to the top of the run folder."""
+    origin = folder.folder(step)
+    for name in PUBLISHED:
+        target = folder.path / name
+        if (origin / name).is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(origin / name, target)
+        elif (origin / name).is_file():
+            partial = target.with_name(f".{name}")
+            shutil.copyfile(origin / name, partial)
+            partial.replace(target)

@@ -1,0 +1,61 @@
+"""Steps from fits to numbers: predictions gathered, cells and gaps audited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from subgroup_audit.audit import audit_predictions
+from subgroup_audit.audit.audit import VERSION as AUDIT_VERSION
+from subgroup_audit.schema import AuditResult, CohortManifest, Predictions
+from subgroup_audit.steps.place import Doing
+from subgroup_audit.store import Done, Step, read_frames, read_json, write_frames, write_json
+from subgroup_audit.study import Study
+
+PREDICTIONS_VERSION = 1
+RESULT_FRAMES = ("estimates", "contrasts", "fits")
+
+
+def predictions_step(fits: Sequence[Done]) -> Step:
+    """All predictions in one table; a fit's key stands for its content."""
+    return Step("predictions", PREDICTIONS_VERSION, {}, {f"fit {i}": fit.step.key for i, fit in enumerate(fits)})
+
+
+def gather_predictions(doing: Doing) -> None:
+    """Write the predictions of all fits as one table."""
+    frames = [pd.read_parquet(done.folder / "predictions.parquet") for done in doing.inputs]
+    predictions = Predictions(pd.concat(frames, ignore_index=True))
+    write_frames(doing.work, {"predictions": predictions.frame})
+
+
+def audit_step(study: Study, cohorts: Done, predictions: Done) -> Step:
+    """Cells and gaps: depend on the cohorts, the predictions and the analysis."""
+    settings = {
+        "analysis": study.analysis.model_dump(mode="json"),
+        "cohorts": study.model_dump(
+            mode="json", include={"cohorts", "train_on", "test_on", "findings", "classes"}
+        ),
+    }
+    return Step("audit", AUDIT_VERSION, settings, {"cohorts": cohorts.content, "predictions": predictions.content})
+
+
+def audit_cells(doing: Doing) -> None:
+    """Write every estimate and every gap."""
+    manifest = CohortManifest(pd.read_parquet(doing.input("cohorts") / "manifest.parquet"))
+    predictions = Predictions(pd.read_parquet(doing.input("predictions") / "predictions.parquet"))
+    result = audit_predictions(doing.study, manifest, predictions, progress=doing.progress)
+    write_frames(doing.work, {name: getattr(result, name) for name in RESULT_FRAMES})
+    write_json(doing.work / "settings.json", dict(result.settings))
+
+
+def read_result(audit: Done) -> AuditResult:
+    """The result of a finished audit step."""
+    frames = read_frames(audit.folder, RESULT_FRAMES)
+    return AuditResult(**frames, settings=read_json(audit.folder / "settings.json"))  # type: ignore[arg-type]
+
+
+def read_result_frames(audit: Done) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Estimates and contrasts of a finished audit step."""
+    result = read_result(audit)
+    return result.estimates, result.contrasts
