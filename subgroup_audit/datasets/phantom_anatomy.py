@@ -29,6 +29,8 @@ from subgroup_audit.datasets.phantom_strokes import (
     pixel_placer,
 )
 
+__all__ = ["Acquisition", "Film", "Opacity", "PatientAnatomy", "coarse_air", "draw_radiograph", "take_film"]
+
 MU_SOFT = 0.205
 """Linear attenuation of soft tissue, per centimetre, at the beam's effective energy (about 65 keV)."""
 MU_BONE = 0.34

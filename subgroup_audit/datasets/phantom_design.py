@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ OPACITY, NOT_NORMAL, NORMAL = "Lung Opacity", "No Lung Opacity / Not Normal", "N
 TRANSFER_SYNTAXES = ("jpeg", "explicit", "rle", "jpeg2000")
 GROUPS = {"sex": ("F", "M"), "view": ("AP", "PA")}
 """The groups for which a design may plant different values."""
+_BY_GROUP = ("share_ap", "prevalence", "wrong_label_share", "contrast_by_sex", "contrast_by_view")
+_WHOLE = ("n_images", "max_images_per_person", "size", "seed")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class PhantomDesign:
     label_persistence : float
         Share of a person's radiographs, in [0, 1], whose opacity follows one draw of that person.
     contrast : float
-        Share of the air in an opacity that fluid has replaced, in (0, 1].
+        Share of the air in an opacity that fluid has replaced, in [0, 1].
     contrast_by_sex, contrast_by_view : mapping
         Multipliers of `contrast` by group, at least 0; both apply.
     contrast_spread : float
@@ -137,7 +140,8 @@ class PhantomDesign:
                 )
         values = dict(values)
         if "opacity_cm" in values:
-            values["opacity_cm"] = tuple(values["opacity_cm"])
+            sides = values["opacity_cm"]
+            values["opacity_cm"] = tuple(sides) if isinstance(sides, list) else sides
         return cls(**values)
 
 
@@ -151,6 +155,46 @@ def by_group(value: float | Mapping[str, float], group: str) -> float:
 
 
 def _problems(design: PhantomDesign) -> Iterator[str]:
+    wrong = [problem for f in fields(design) for problem in _wrong_type(f.name, getattr(design, f.name))]
+    yield from wrong if wrong else _wrong_values(design)
+
+
+def _wrong_type(name: str, value: Any) -> Iterator[str]:
+    """What is wrong with a value's kind, so that ranges can be compared afterwards."""
+    kind = _kind(name)
+    if isinstance(value, Mapping) and name in _BY_GROUP:
+        yield from (f"{name}[{g}] must be a number, not {v!r}" for g, v in value.items() if not _is_number(v))
+    elif not _KINDS[kind](value):
+        yield f"{name} must be {kind}, not {'a mapping' if isinstance(value, Mapping) else repr(value)}"
+
+
+def _kind(name: str) -> str:
+    if name.startswith(("anatomy_follows", "contrast_by")):
+        return "true or false" if name.startswith("anatomy") else "a mapping"
+    if name in ("opacity_cm", "transfer_syntax"):
+        return "two numbers" if name == "opacity_cm" else "a word"
+    return "a whole number" if name in _WHOLE or _is_defect(name) else "a number"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "true or false": lambda value: isinstance(value, bool),
+    "a mapping": lambda value: isinstance(value, Mapping),
+    "two numbers": lambda value: isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value)),
+    "a word": lambda value: isinstance(value, str),
+    "a whole number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "a number": _is_number,
+}
+
+
+def _wrong_values(design: PhantomDesign) -> Iterator[str]:
+    yield from _off_range("seed", design.seed, None, 0, 2**63)
+    yield from _off_range("age_mean", design.age_mean, None, 0, 120)
+    yield from _off_range("age_sd", design.age_sd, None, 0, 60)
+    yield from _off_range("max_images_per_person", design.max_images_per_person, None, 1, 10_000_000)
     for name in ("share_female", "label_persistence", "not_normal_share"):
         yield from _off_range(name, getattr(design, name), None, 0, 1)
     yield from _off_range("share_ap", design.share_ap, "sex", 0, 1)

@@ -41,17 +41,19 @@ def develop_film(
     primary = np.exp(-lost)
     small = cv2.resize(np.minimum(primary, np.float32(0.25)), (32, 32), interpolation=cv2.INTER_AREA)
     scatter = cv2.resize(cv2.GaussianBlur(small, (0, 0), 3.2), (n, n), interpolation=cv2.INTER_LINEAR)
-    exposure = primary + np.float32(0.16) * scatter + np.float32(0.003)
+    exposure = np.asarray(primary + np.float32(0.16) * scatter + np.float32(0.003), dtype=np.float32)
     if size != n:
         exposure = cv2.resize(exposure, (size, size), interpolation=cv2.INTER_LINEAR)
     counts = acquisition.photons * (256 / size) ** 2
     noise = rng.standard_normal((size, size), dtype=np.float32)
-    exposure += np.sqrt(exposure / np.float32(counts)) * noise
-    density = -np.log(np.maximum(exposure, np.float32(5e-4)))
-    grey = _film_curve(density, acquisition)
-    grey = draw_labels(grey, acquisition.view, acquisition.device_seed, acquisition.shutter_cm / FIELD_CM, rng)
-    top = 2**bits - 1
-    return np.asarray(np.rint(grey * np.float32(top)), dtype=np.uint8 if bits <= 8 else np.uint16)
+    # in place from here on: at full size every pass over the image counts
+    noise *= cv2.sqrt(exposure * np.float32(1 / counts))
+    exposure += noise
+    density = cv2.log(np.maximum(exposure, np.float32(5e-4), out=exposure), dst=noise)
+    grey = _film_curve(np.negative(density, out=exposure), acquisition)
+    draw_labels(grey, acquisition.view, acquisition.shutter_cm / FIELD_CM, rng)
+    grey *= np.float32(2**bits - 1)
+    return np.rint(grey, out=grey).astype(np.dtype(np.uint8 if bits <= 8 else np.uint16))
 
 
 def _film_curve(density: FloatMap, acquisition: Acquisition) -> FloatMap:
@@ -60,6 +62,10 @@ def _film_curve(density: FloatMap, acquisition: Acquisition) -> FloatMap:
     small = cv2.resize(np.maximum(density, np.float32(1.0)), (32, 32), interpolation=cv2.INTER_AREA)
     wide = cv2.resize(cv2.GaussianBlur(small, (0, 0), 4.0), (size, size), interpolation=cv2.INTER_LINEAR)
     middle = np.float32(2.62 - 0.5 * acquisition.brightness)
-    flat = density - np.float32(0.22) * (wide - middle) - middle
-    slope = np.float32(1.55 / acquisition.latitude)
-    return np.asarray(0.5 + 0.5 * np.tanh(slope * flat * np.float32(0.72)), dtype=np.float32)
+    slope = np.float32(1.12 / acquisition.latitude)
+    # slope * (density - 0.22 * (wide - middle) - middle)
+    steep = cv2.addWeighted(density, float(slope), wide, float(-0.22 * slope), float(-0.78 * slope * middle))
+    curve = np.tanh(steep, out=steep)
+    curve *= np.float32(0.5)
+    curve += np.float32(0.5)
+    return np.asarray(curve, dtype=np.float32)

@@ -13,14 +13,14 @@ import pandas as pd
 from subgroup_audit.datasets.phantom_design import (
     NOT_NORMAL,
     OPACITY,
-    TRANSFER_SYNTAXES,
+    PhantomDesign,
     PlannedImage,
     draw_contrast,
 )
 from subgroup_audit.datasets.phantom_person import ABNORMALITIES
 from subgroup_audit.datasets.phantom_truth import PhantomTruth
 from subgroup_audit.datasets.phantom_writer import Progress, write_plan
-from subgroup_audit.errors import DataError, StudyError
+from subgroup_audit.errors import DataError
 
 _RSNA_SIZE = 1024
 _TABLES = {
@@ -84,7 +84,7 @@ def write_phantom_of_metadata(
     DataError
         Where a table is absent or lacks a column, or `folder` is not empty.
     StudyError
-        Where `n_images`, `size` or `transfer_syntax` is out of range.
+        Where a value is out of range, in the words of `PhantomDesign`.
     """
     design = MetadataPhantom(
         n_images=n_images,
@@ -113,17 +113,9 @@ def plan_of_metadata(metadata_root: Path, design: MetadataPhantom) -> list[Plann
 
 
 def _check(design: MetadataPhantom) -> None:
-    problems = []
-    if design.n_images is not None and design.n_images < 1:
-        problems.append(f"n_images must be at least 1, not {design.n_images}")
-    if not 64 <= design.size <= 2048:
-        problems.append(f"size must lie in [64, 2048], not {design.size}")
-    if design.transfer_syntax not in TRANSFER_SYNTAXES:
-        problems.append(
-            f"transfer_syntax must be one of {', '.join(TRANSFER_SYNTAXES)}, not {design.transfer_syntax!r}"
-        )
-    if problems:
-        raise StudyError("phantom of metadata:\n" + "\n".join(f"- {p}" for p in problems))
+    """Refuse what `PhantomDesign` would refuse, in its words."""
+    shared = {name: value for name, value in design.__dict__.items() if name != "n_images"}
+    PhantomDesign(n_images=1 if design.n_images is None else design.n_images, **shared)
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

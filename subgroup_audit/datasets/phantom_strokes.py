@@ -190,8 +190,8 @@ def _draw_lead(canvas: NDArray[np.uint8], place: Placer, rng: np.random.Generato
     cv2.circle(canvas, centre, round(0.4 * scale), 190, -1, cv2.LINE_AA, _SHIFT)
 
 
-def draw_labels(grey: FloatMap, view: str, device_seed: int, shutter: float, rng: np.random.Generator) -> FloatMap:
-    """The film with its lead marker, the word PORTABLE on bedside films, and collimator shutters.
+def draw_labels(grey: FloatMap, view: str, shutter: float, rng: np.random.Generator) -> None:
+    """Draw on the film: lead marker, the word PORTABLE on bedside films, collimator shutters.
 
     `grey` is brightness in [0, 1], [size, size]; `shutter` the shutters' width as a share of the field.
     """
@@ -210,13 +210,15 @@ def draw_labels(grey: FloatMap, view: str, device_seed: int, shutter: float, rng
             rng.uniform(0.04, 0.1),
             0.0011,
         )
-    return grey
 
 
 def _write(grey: FloatMap, text: str, left: float, top: float, scale: float) -> None:
     size = grey.shape[0]
-    mask: Any = np.zeros(grey.shape, np.uint8)
-    origin = (round(left * size), round(top * size))
+    line, column = round(top * size), round(left * size)
+    reach = round(40 * scale * size)
+    part = grey[max(line - reach, 0) : line + reach // 2, column:]
+    mask: Any = np.zeros(part.shape, np.uint8)
     thick = max(round(size / 300), 1)
-    cv2.putText(mask, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale * size, 255, thick, cv2.LINE_AA)
-    np.maximum(grey, mask.astype(np.float32) / np.float32(270), out=grey)
+    foot = (0, min(line, reach))
+    cv2.putText(mask, text, foot, cv2.FONT_HERSHEY_SIMPLEX, scale * size, 255, thick, cv2.LINE_AA)
+    np.maximum(part, mask.astype(np.float32) / np.float32(270), out=part)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -25,6 +28,8 @@ from subgroup_audit.datasets.phantom_lateral import draw_lateral
 from subgroup_audit.datasets.phantom_person import Acquisition, Opacity, PatientAnatomy
 from subgroup_audit.datasets.phantom_truth import Detectability, PhantomTruth, measure_detectability
 from subgroup_audit.errors import DataError
+
+__all__ = ["PhantomDesign", "PhantomTruth", "write_phantom", "write_plan"]
 
 IMAGE_FOLDER = "stage_2_train_images"
 LABEL_FILE = "stage_2_train_labels.csv"
@@ -50,7 +55,8 @@ def write_phantom(
     folder : Path
         Created where absent; refused where it holds anything.
     workers : int, optional
-        Processes; all usable cores where None. The bytes written do not depend on it.
+        Processes; all usable cores where None. The bytes written do not depend on it. They are spawned, hence a
+        script that calls this needs `if __name__ == "__main__":`.
     progress : callable, optional
         Called with (images written, images in all) as they are written.
 
@@ -71,16 +77,16 @@ def write_plan(
     progress: Progress | None = None,
 ) -> PhantomTruth:
     """The truth of the planned images, after writing them and their tables to `folder`."""
-    _make_empty(folder)
-    written = []
-    for image in _write_images(planned, folder / IMAGE_FOLDER, workers):
-        written.append(image)
-        if progress is not None and (len(written) % _CHUNK == 0 or len(written) == len(planned)):
-            progress(len(written), len(planned))
-    _write_tables(folder, planned, [image.boxes for image in written])
-    rows = [_truth_row(plan, image) for plan, image in zip(planned, written, strict=True)]
-    truth = PhantomTruth(settings, pd.DataFrame(rows))
-    truth.write(folder)
+    with _whole_or_nothing(folder) as draft:
+        written = []
+        for image in _write_images(planned, draft / IMAGE_FOLDER, workers):
+            written.append(image)
+            if progress is not None and (len(written) % _CHUNK == 0 or len(written) == len(planned)):
+                progress(len(written), len(planned))
+        _write_tables(draft, planned, [image.boxes for image in written])
+        rows = [_truth_row(plan, image) for plan, image in zip(planned, written, strict=True)]
+        truth = PhantomTruth(settings, pd.DataFrame(rows))
+        truth.write(draft)
     return truth
 
 
@@ -93,17 +99,30 @@ class WrittenImage:
     cardiothoracic_ratio: float
 
 
-def _make_empty(folder: Path) -> None:
+@contextmanager
+def _whole_or_nothing(folder: Path) -> Iterator[Path]:
+    """A draft folder beside `folder` that takes its name once all is written, and vanishes if not all was."""
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: a phantom needs a folder, this is a file")
     if folder.is_dir() and any(folder.iterdir()):
         raise DataError(f"{folder}: not empty; a phantom is only written to a new or empty folder")
-    (folder / IMAGE_FOLDER).mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        draft.chmod(0o755)
+        (draft / IMAGE_FOLDER).mkdir()
+        yield draft
+        if folder.is_dir():
+            folder.rmdir()
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _write_images(planned: Sequence[PlannedImage], folder: Path, workers: int | None) -> Iterator[WrittenImage]:
     """What became of every image, in order; small jobs stay in this process."""
-    wanted = workers if workers is not None else min(len(os.sched_getaffinity(0)), len(planned) // 100)
+    # below a hundred images each, starting a process costs more than it saves
+    wanted = workers if workers is not None else min(_usable_cores(), len(planned) // 100)
     write_one = partial(_write_image, folder)
     if wanted <= 1:
         yield from map(write_one, planned)
@@ -111,6 +130,10 @@ def _write_images(planned: Sequence[PlannedImage], folder: Path, workers: int | 
     # spawned, not forked: OpenCV's and torch's threads do not survive a fork
     with ProcessPoolExecutor(wanted, mp_context=get_context("spawn"), initializer=_use_one_thread) as pool:
         yield from pool.map(write_one, planned, chunksize=_CHUNK)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _use_one_thread() -> None:

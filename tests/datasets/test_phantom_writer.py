@@ -327,6 +327,17 @@ def test_a_folder_that_holds_something_is_refused(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_a_phantom_that_was_interrupted_leaves_nothing_behind(tmp_path):
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_phantom(tmp_path / "p", PhantomDesign(n_images=3, size=64), workers=1, progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    write_phantom(tmp_path / "p", PhantomDesign(n_images=3, size=64), workers=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["p"]
+
+
 def test_all_problems_of_a_design_are_listed():
     with pytest.raises(StudyError) as problem:
         PhantomDesign(n_images=4, prevalence={"AP": 0.5}, share_female=1.5, n_truncated=5, transfer_syntax="png")
@@ -338,6 +349,29 @@ def test_all_problems_of_a_design_are_listed():
         "- the defects need 5 files, n_images is 4\n"
         "- transfer_syntax must be one of jpeg, explicit, rle, jpeg2000, not 'png'"
     )
+
+
+def test_values_of_the_wrong_kind_are_listed():
+    strange = {"n_images": 2.5, "prevalence": {"AP": "half", "PA": 0.1}, "contrast": None, "opacity_cm": 4}
+    with pytest.raises(StudyError) as problem:
+        PhantomDesign.from_dict(
+            {**strange, "contrast_by_sex": 0.5, "anatomy_follows_sex": "no", "age_sd": {"F": 1}}
+        )
+    assert str(problem.value) == (
+        "phantom design:\n"
+        "- n_images must be a whole number, not 2.5\n"
+        "- prevalence[AP] must be a number, not 'half'\n"
+        "- contrast must be a number, not None\n"
+        "- contrast_by_sex must be a mapping, not 0.5\n"
+        "- opacity_cm must be two numbers, not 4\n"
+        "- age_sd must be a number, not a mapping\n"
+        "- anatomy_follows_sex must be true or false, not 'no'"
+    )
+
+
+def test_a_phantom_of_metadata_is_refused_in_the_words_of_a_design(tmp_path):
+    with pytest.raises(StudyError, match=r"^phantom design:\n- size must lie in \[64, 2048\], not 9$"):
+        write_phantom_of_metadata(tmp_path / "out", tmp_path, 5, size=9)
 
 
 def test_an_unknown_key_names_the_nearest():
