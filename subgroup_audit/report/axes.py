@@ -1,0 +1,61 @@
+"""A horizontal scale: values to percent of the width, with ticks at round numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from subgroup_audit.report.numerals import decimal, is_number, nice_ceiling, signed
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear scale from `low` to `high`, and its ticks as (percent, text)."""
+
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+
+    def place(self, value: float) -> float:
+        """Percent of the width at which the value stands, kept inside the scale.
+
+        >>> Axis(-0.1, 0.1, ()).place(0.05), Axis(-0.1, 0.1, ()).place(9.0)
+        (75.0, 100.0)
+        """
+        share = (float(value) - self.low) / (self.high - self.low)
+        return round(100 * min(1.0, max(0.0, share)), 3)
+
+
+def _tick_step(span: float) -> float:
+    """A step of 1, 2 or 5 times a power of ten that makes at most five intervals."""
+    power = 10.0 ** math.floor(math.log10(span / 5))
+    return next(step for step in (power, 2 * power, 5 * power, 10 * power, 20 * power) if span / step <= 5 + 1e-9)
+
+
+def _ticks(low: float, high: float, *, with_signs: bool) -> tuple[tuple[float, str], ...]:
+    step = _tick_step(high - low)
+    first = math.ceil(round(low / step, 9))
+    last = math.floor(round(high / step, 9))
+    show = signed if with_signs else decimal
+    digits = max(1, -math.floor(math.log10(step)))
+    bare = Axis(low, high, ())
+    values = [number * step for number in range(first, last + 1)]
+    return tuple((bare.place(v), "0" if abs(v) < step / 2 else show(v, digits)) for v in values)
+
+
+def difference_axis(values: Iterable[object], margin: float) -> Axis:
+    """A scale around zero that holds the values and the margin band; the same on both sides.
+
+    Values beyond 0.5 do not widen it: a cell that is nearly unknown must not squeeze all others.
+    """
+    found = [abs(float(v)) for v in values if is_number(v)]  # type: ignore[arg-type]
+    limit = nice_ceiling(min(0.5, max([1.4 * margin, *found])), 0.02)
+    return Axis(-limit, limit, _ticks(-limit, limit, with_signs=True))
+
+
+def auc_axis(values: Iterable[object]) -> Axis:
+    """A scale of AUC from the lowest value, at most 0.5, to 1."""
+    found = [float(v) for v in values if is_number(v)]  # type: ignore[arg-type]
+    low = -nice_ceiling(-min([0.5, *found]), 0.1)
+    return Axis(low, 1.0, _ticks(low, 1.0, with_signs=False))

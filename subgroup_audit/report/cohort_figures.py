@@ -1,0 +1,179 @@
+"""Who is in the cohorts: the flow, Table 1, what balancing cost, and the leakage certificate, as rows to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from subgroup_audit.report.contents import distinct, rows_of
+from subgroup_audit.report.matrix import in_order
+from subgroup_audit.report.numerals import ABSENT, count, decimal, is_number, percent
+from subgroup_audit.schema import SPLITS
+from subgroup_audit.study import Study
+
+# An absolute standardised mean difference above this is usually called an imbalance (Austin 2009).
+IMBALANCE = 0.1
+MAX_CEILING_ROWS = 120
+WHOLE = "all"
+
+
+@dataclass(frozen=True)
+class FlowStep:
+    """One step: what was left out and why, and what was left."""
+
+    step: str
+    exclusions: tuple[tuple[str, int, int | None], ...]
+    left_images: int | None
+    left_patients: int | None
+
+
+@dataclass(frozen=True)
+class FlowColumn:
+    """The steps of one cohort in order; cohort '' holds the steps that all cohorts share."""
+
+    cohort: str
+    steps: tuple[FlowStep, ...]
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One line of Table 1: a variable's level and its text in every cohort."""
+
+    variable: str
+    level: str
+    is_first: bool
+    cells: tuple[tuple[str, str, bool], ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Table 1 of one split: cohorts side by side; each cell is (text, difference, whether imbalanced)."""
+
+    split: str
+    cohorts: tuple[str, ...]
+    rows: tuple[GridRow, ...]
+
+
+def flow_columns(flow: pd.DataFrame, study: Study) -> list[FlowColumn]:
+    """The flow, shared steps first, then a column per cohort; rows of one step are one box."""
+    names = flow["cohort"].fillna("").astype("str")
+    order = ["", *in_order([name for name in distinct(names) if name], list(study.cohorts))]
+    return [FlowColumn(name, _flow_steps(flow[names == name])) for name in order if name in set(names.tolist())]
+
+
+def _flow_steps(rows: pd.DataFrame) -> tuple[FlowStep, ...]:
+    steps: dict[str, list[dict[str, Any]]] = {}
+    for row in rows_of(rows):
+        steps.setdefault(str(row["step"]), []).append(row)
+    return tuple(_flow_step(step, found) for step, found in steps.items())
+
+
+def _flow_step(step: str, rows: list[dict[str, Any]]) -> FlowStep:
+    """One box. A row that removes nothing and has no reason only says how many there are."""
+    left = rows[-1]
+    excluded = tuple(
+        (str(row["reason"]), int(row["n_images"]), _whole(row["n_patients"]))
+        for row in rows
+        if is_number(row["n_images"]) and row["n_images"] > 0 and _text(row["reason"])
+    )
+    return FlowStep(step, excluded, _whole(left["left_images"]), _whole(left["left_patients"]))
+
+
+def _whole(value: Any) -> int | None:
+    return round(float(value)) if is_number(value) else None
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or value != value else str(value)
+
+
+def table1_grids(table1: pd.DataFrame, study: Study) -> list[Grid]:
+    """Table 1, one grid per split, train first; cohorts in the study's order."""
+    splits = in_order(distinct(table1["split"]), [WHOLE, *SPLITS])
+    cohorts = in_order(distinct(table1["cohort"]), list(study.cohorts))
+    return [_grid(table1[table1["split"].astype("str") == split], split, cohorts) for split in splits]
+
+
+def _grid(rows: pd.DataFrame, split: str, cohorts: tuple[str, ...]) -> Grid:
+    stored: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for row in rows_of(rows):
+        line = stored.setdefault((_text(row["variable"]), _text(row["level"])), {})
+        line[str(row["cohort"])] = row
+    present = tuple(name for name in cohorts if any(name in line for line in stored.values()))
+    lines, previous = [], None
+    for (variable, level), line in stored.items():
+        cells = tuple(table1_cell(line.get(name)) for name in present)
+        lines.append(GridRow(variable, level, variable != previous, cells))
+        previous = variable
+    return Grid(split, present, tuple(lines))
+
+
+def table1_cell(row: dict[str, Any] | None) -> tuple[str, str, bool]:
+    """One entry of Table 1 as text, its standardised mean difference, and whether that is an imbalance.
+
+    >>> table1_cell({"n": 120, "percent": 50.0, "mean": None, "sd": None, "smd": 0.21})
+    ('120 (50.0 %)', '0.21', True)
+    """
+    if row is None:
+        return ABSENT, "", False
+    if is_number(row["mean"]):
+        text = f"{decimal(row['mean'], 1)} ± {decimal(row['sd'], 1)}"
+    elif is_number(row["percent"]):
+        text = f"{count(row['n'])} ({decimal(row['percent'], 1)} %)"
+    else:
+        text = count(row["n"])
+    if is_number(row.get("missing")) and row["missing"] > 0:
+        text += f", {count(row['missing'])} missing"
+    smd = row.get("smd")
+    shown = decimal(smd, 2) if is_number(smd) else ""
+    return text, shown, bool(is_number(smd) and abs(float(smd)) > IMBALANCE)  # type: ignore[arg-type]
+
+
+def limiting_cells(ceiling: pd.DataFrame) -> list[dict[str, Any]]:
+    """The cells that set the size of their cohort and split."""
+    return rows_of(ceiling[ceiling["is_limiting"].astype("bool")])
+
+
+def ceiling_rows(ceiling: pd.DataFrame) -> list[dict[str, Any]]:
+    """Every balance cell with `used_share`: the bar's length against what was available, in percent."""
+    rows = rows_of(ceiling.head(MAX_CEILING_ROWS))
+    most = max([float(row["available"]) for row in rows if is_number(row["available"])], default=1.0) or 1.0
+    for row in rows:
+        for name in ("available", "used"):
+            row[f"{name}_width"] = round(100 * float(row[name]) / most, 2) if is_number(row[name]) else 0.0
+    return rows
+
+
+def leakage_rows(leakage: pd.DataFrame, image_level: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """The leakage certificate, each pair with what an image-level split of the same cohorts would leak.
+
+    Joined by the names of the two cohorts; `image_level` is an empty text where it was not simulated.
+    """
+    column = image_level_column(image_level)
+    simulated = {(row["train_cohort"], row["test_cohort"]): row.get(column or "") for row in rows_of(image_level)}
+    rows = rows_of(leakage)
+    for row in rows:
+        share = simulated.get((row["train_cohort"], row["test_cohort"]))
+        row["image_level"] = percent(share, 1) if is_number(share) else ""
+        row["is_clean"] = not any(_leaks(row, name) for name in row if str(name).startswith("shared_"))
+    return rows
+
+
+def _leaks(row: dict[str, Any], name: str) -> bool:
+    return bool(is_number(row[name]) and row[name] > 0)
+
+
+def image_level_column(image_level: pd.DataFrame | None) -> str | None:
+    """The column that holds the leaked share: the first whose name starts with 'share'."""
+    if image_level is None:
+        return None
+    return next((str(name) for name in image_level.columns if str(name).startswith("share")), None)
+
+
+def count_rows(counts: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """The counts as header and lines of text, columns as they come."""
+    header = [str(name).replace("n_", "").replace("_", " ") for name in counts.columns]
+    lines = [[count(v) if is_number(v) else _text(v) for v in row.values()] for row in rows_of(counts)]
+    return header, lines

@@ -1,0 +1,145 @@
+"""Learning curves as small multiples: a panel per cohort, model, recipe and measure, a line per seed and phase."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from subgroup_audit.report.contents import distinct, rows_of
+from subgroup_audit.report.matrix import in_order
+from subgroup_audit.report.numerals import is_number
+from subgroup_audit.study import Study
+
+MEASURES = {"auc": "AUC", "loss": "Loss"}
+PHASES = ("train", "val")
+MAX_GROUPS = 60
+
+
+@dataclass(frozen=True)
+class Line:
+    """One fit in one phase; `measured` holds None where nothing was logged.
+
+    Attributes
+    ----------
+    best : place of the kept epoch in `epochs`; None where it is not known
+    """
+
+    phase: str
+    seed: int
+    epochs: tuple[int, ...]
+    measured: tuple[float | None, ...]
+    best: int | None
+
+
+@dataclass(frozen=True)
+class CurvePanel:
+    """One measure of the fits of one cohort, model and recipe; all panels of a measure share their range."""
+
+    train_cohort: str
+    model: str
+    recipe: str
+    measure: str
+    lines: tuple[Line, ...]
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+
+
+def curve_panels(history: pd.DataFrame, study: Study) -> list[CurvePanel]:
+    """The panels in the study's order: cohort, model, recipe, then AUC before loss."""
+    measures = [name for name in MEASURES if history[name].notna().any()]
+    ranges = {name: _range(history[name], name) for name in measures}
+    last = float(history["epoch"].max())
+    panels = []
+    for cohort, model, recipe in _groups(history, study)[:MAX_GROUPS]:
+        chosen = history[
+            (history["train_cohort"] == cohort) & (history["model"] == model) & (history["recipe"] == recipe)
+        ]
+        for name in measures:
+            lines = _lines(chosen, name)
+            panels.append(
+                CurvePanel(cohort, model, recipe, name, lines, (0.0, max(last, 1.0) + 0.5), ranges[name])
+            )
+    return panels
+
+
+def _groups(history: pd.DataFrame, study: Study) -> list[tuple[str, str, str]]:
+    keys = history[["train_cohort", "model", "recipe"]].astype("str").drop_duplicates()
+    present = {(row["train_cohort"], row["model"], row["recipe"]) for row in rows_of(keys)}
+    cohorts = in_order(distinct(history["train_cohort"]), study.train_cohorts)
+    models = in_order(distinct(history["model"]), list(study.models))
+    recipes = in_order(distinct(history["recipe"]), list(study.recipes))
+    wanted = [(c, m, r) for c in cohorts for m in models for r in recipes]
+    return [key for key in wanted if key in present]
+
+
+def _range(values: pd.Series, measure: str) -> tuple[float, float]:
+    """Limits that hold every value with a little air; AUC always shows from chance, or below, to 1."""
+    low, high = float(values.min()), float(values.max())
+    if measure == "auc":
+        return (min(0.45, low - 0.02), 1.02)
+    return (min(0.0, low), 1.05 * high if high > 0 else 1.0)
+
+
+def _lines(rows: pd.DataFrame, measure: str) -> tuple[Line, ...]:
+    lines = []
+    for phase in PHASES:
+        for fit_id in distinct(rows["fit_id"]):
+            fit = rows[(rows["phase"] == phase) & (rows["fit_id"] == fit_id)].sort_values("epoch")
+            if len(fit):
+                lines.append(_line(fit, phase, measure))
+    return tuple(lines)
+
+
+def _line(fit: pd.DataFrame, phase: str, measure: str) -> Line:
+    values = tuple(float(v) if is_number(v) else None for v in fit[measure])
+    flags = [bool(flag) for flag in fit["is_best"]] if "is_best" in fit.columns else []
+    best = flags.index(True) if True in flags else None
+    return Line(phase, int(fit["seed"].iloc[0]), tuple(int(e) for e in fit["epoch"]), values, best)
+
+
+def figure_spec(panel: CurvePanel) -> dict[str, Any]:
+    """The panel as plotly data and layout. Holds numbers and our own words only, never a name from outside.
+
+    `meta` carries the phase, from which the page's script picks the colour of the reader's theme.
+    """
+    data = [_trace(line, MEASURES[panel.measure]) for line in panel.lines]
+    data += [_best_mark(line) for line in panel.lines if line.best is not None and line.phase == "val"]
+    axis = {"zeroline": False, "fixedrange": False, "automargin": True, "ticks": "outside", "ticklen": 3}
+    layout = {
+        "margin": {"l": 44, "r": 8, "t": 6, "b": 36},
+        "height": 190,
+        "showlegend": False,
+        "hovermode": "closest",
+        "xaxis": {**axis, "range": list(panel.x_range), "title": {"text": "Epoch", "standoff": 4}},
+        "yaxis": {**axis, "range": list(panel.y_range), "nticks": 6},
+    }
+    return {"data": data, "layout": layout}
+
+
+def _trace(line: Line, measure: str) -> dict[str, Any]:
+    phase = "Training" if line.phase == "train" else "Validation"
+    return {
+        "type": "scatter",
+        "mode": "lines" if len(line.epochs) > 1 else "markers",
+        "x": list(line.epochs),
+        "y": [None if value is None else round(value, 4) for value in line.measured],
+        "line": {"width": 1.4, "dash": "dot" if line.phase == "train" else "solid"},
+        "meta": line.phase,
+        "hovertemplate": f"{phase}, seed {line.seed}<br>epoch %{{x}}: {measure} %{{y:.3f}}<extra></extra>",
+    }
+
+
+def _best_mark(line: Line) -> dict[str, Any]:
+    at = line.best or 0
+    value = line.measured[at]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [line.epochs[at]],
+        "y": [None if value is None else round(value, 4)],
+        "marker": {"size": 7, "symbol": "circle"},
+        "meta": line.phase,
+        "hovertemplate": f"Kept epoch of seed {line.seed}: %{{x}}<extra></extra>",
+    }

@@ -1,0 +1,217 @@
+"""The methods paragraph of what ran, its references, and the glossary: text to read and to paste into a paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from subgroup_audit.report.contents import RunContents, distinct
+from subgroup_audit.report.numerals import count, decimal, listed, percent
+from subgroup_audit.study import Model, Recipe, Study
+
+REFERENCES: dict[str, str] = {
+    "DeLong 1988": "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more correlated "
+    "receiver operating characteristic curves. Biometrics 1988;44:837-845. doi:10.2307/2531595",
+    "Obuchowski 1997": "Obuchowski NA. Nonparametric analysis of clustered ROC curve data. Biometrics "
+    "1997;53:567-578. doi:10.2307/2533958",
+    "Newcombe 2006": "Newcombe RG. Confidence intervals for an effect size measure based on the Mann-Whitney "
+    "statistic. Part 2. Statistics in Medicine 2006;25:559-573. doi:10.1002/sim.2324",
+    "Zou and Donner 2008": "Zou GY, Donner A. Construction of confidence limits about effect measures: a general "
+    "approach. Statistics in Medicine 2008;27:1693-1702. doi:10.1002/sim.3095",
+    "Efron and Tibshirani 1993": "Efron B, Tibshirani RJ. An Introduction to the Bootstrap. Chapman & Hall, 1993.",
+    "Schuirmann 1987": "Schuirmann DJ. A comparison of the two one-sided tests procedure and the power approach "
+    "for assessing the equivalence of average bioavailability. J Pharmacokinet Biopharm 1987;15:657-680. "
+    "doi:10.1007/BF01068419",
+    "Holm 1979": "Holm S. A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
+    "Statistics 1979;6:65-70.",
+    "Benjamini and Hochberg 1995": "Benjamini Y, Hochberg Y. Controlling the false discovery rate: a practical "
+    "and powerful approach to multiple testing. J R Stat Soc B 1995;57:289-300.",
+    "Shih 2019": "Shih G, Wu CC, Halabi SS, et al. Augmenting the National Institutes of Health chest radiograph "
+    "dataset with expert annotations of possible pneumonia. Radiology: AI 2019;1:e180041. "
+    "doi:10.1148/ryai.2019180041",
+    "Wang 2017": "Wang X, Peng Y, Lu L, et al. ChestX-ray8: hospital-scale chest X-ray database and benchmarks. "
+    "CVPR 2017:3462-3471. doi:10.1109/CVPR.2017.369",
+}
+SOURCE_REFERENCES = {"rsna": ("Shih 2019", "Wang 2017"), "nih": ("Wang 2017",)}
+METHOD_REFERENCES = {
+    "delong": "DeLong 1988",
+    "obuchowski": "Obuchowski 1997",
+    "newcombe": "Newcombe 2006",
+    "mover": "Zou and Donner 2008",
+}
+MULTIPLICITY = {
+    "holm": ("Holm's step-down method", "Holm 1979"),
+    "benjamini-hochberg": ("the Benjamini-Hochberg method", "Benjamini and Hochberg 1995"),
+}
+GLOSSARY: tuple[tuple[str, str], ...] = (
+    (
+        "AUC",
+        "Area under the ROC curve: how often the model scores a positive image above a negative one. 0.5 is a "
+        "coin, 1 is perfect. It says nothing about any one threshold.",
+    ),
+    (
+        "Interval",
+        "The range of values that are compatible with the data, at the stated confidence level. The first one is "
+        "the default, made for few and for repeated images of a person. The second, marked bootstrap, is the "
+        "percentile interval over draws of persons.",
+    ),
+    (
+        "Person",
+        "The unit that is split, resampled and counted. Several images of one person always stay together, unless "
+        "the study asks for an image-level split, which is then reported as such.",
+    ),
+    ("Cohort", "A named set of images that a model is trained or tested on, for example women imaged PA."),
+    ("Test group", "The cohort whose test images are scored."),
+    ("Subgroup gap", "AUC of one model in one group minus its AUC in the reference group. Different persons."),
+    (
+        "Transfer gap",
+        "AUC of the model trained on one group minus AUC of the model trained on another, same test persons.",
+    ),
+    (
+        "Train/test gap",
+        "AUC on the training images minus AUC on the test images, the same model, both without augmentation. "
+        "Descriptive: a model has seen its training images.",
+    ),
+    (
+        "Margin",
+        "The largest AUC difference that the study's authors declared to be of no consequence.",
+    ),
+    (
+        "No gap beyond the margin",
+        "The data show that the difference is smaller than the margin. This is more than 'not significant'.",
+    ),
+    (
+        "Inconclusive",
+        "The data can neither show a gap nor rule out one beyond the margin. It is not evidence of equality.",
+    ),
+    ("Minimal detectable gap", "The smallest true gap that data like these would show in 80 % of repetitions."),
+    ("Seed", "One repetition of the same training with other random numbers; results are means over seeds."),
+    (
+        "Standardised mean difference (SMD)",
+        "The difference of two cohorts in units of their spread. Above 0.1 is often called an imbalance.",
+    ),
+    ("Leakage", "Test images whose person, file or picture was also in training. It makes a model look better."),
+)
+
+
+def methods_paragraphs(contents: RunContents) -> list[str]:
+    """What ran, in the past tense of a paper, with references in brackets."""
+    study = contents.study
+    paragraphs = [_data_paragraph(study), _training_paragraph(study)]
+    if contents.result is not None:
+        paragraphs.append(_statistics_paragraph(contents))
+    version = contents.provenance.get("version")
+    paragraphs.append(f"The audit was made with subgroup_audit{f' {version}' if version else ''}.")
+    return paragraphs
+
+
+def _data_paragraph(study: Study) -> str:
+    cited = SOURCE_REFERENCES.get(study.data.source, ())
+    cohorts = [f"{name} ({_where(study, name)})" for name in study.cohorts]
+    unit = (
+        "by person, so that no person is in two splits"
+        if study.split.unit == "person"
+        else "BY IMAGE, as the study asked for, so that images of one person can be in training and test"
+    )
+    size = {
+        "equal": "All cohorts have the same size, the largest that each could reach.",
+        "ceiling": "Each cohort has the largest size that balance allowed.",
+        "all": "Cohorts were not balanced: every eligible image was used.",
+    }.get(str(study.balance.size), f"Each cohort has {study.balance.size} images.")
+    shares = ", ".join(
+        f"{percent(getattr(study.split, name))} {word}"
+        for name, word in (("train", "training"), ("val", "validation"), ("test", "test"))
+    )
+    balanced = (
+        "" if study.balance.size == "all" else f" Images were balanced over {listed(list(study.balance.over))}."
+    )
+    split = f"an official split (attribute {study.split.official})" if study.split.official else shares
+    return (
+        f"Radiographs came from the data set {study.data.source}{_cite(cited)}. "
+        f"The findings were {listed(list(study.finding_names))}. "
+        f"{count(len(study.cohorts))} cohorts were formed: {listed(cohorts)}.{balanced} {size} "
+        f"Data were split {unit} ({split})."
+    )
+
+
+def _where(study: Study, name: str) -> str:
+    cohort = study.cohorts[name]
+    parts = [f"{attribute} {_values(value)}" for attribute, value in cohort.where.items()]
+    for attribute, shares in cohort.mix.items():
+        parts.append(attribute + " " + ", ".join(f"{percent(s)} {value}" for value, s in shares.items()))
+    return "; ".join(parts) or "all eligible images"
+
+
+def _values(value: Any) -> str:
+    return " or ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _training_paragraph(study: Study) -> str:
+    models = [_model_words(name, model) for name, model in study.models.items()]
+    recipes = [_recipe_words(name, recipe) for name, recipe in study.recipes.items()]
+    seeds = len(study.seeds)
+    return (
+        f"{listed(models)} {'was' if len(models) == 1 else 'were'} trained on "
+        f"{'each of ' if len(study.train_cohorts) > 1 else ''}{listed(list(study.train_cohorts))}, "
+        f"with {count(seeds)} random seed{'' if seeds == 1 else 's'} per combination. {' '.join(recipes)} "
+        "All scores come from evaluation mode without augmentation."
+    )
+
+
+def _model_words(name: str, model: Model) -> str:
+    start = "given weights" if model.weights else "pretrained" if model.pretrained else "from scratch"
+    part = {"all": "all layers trained", "head": "head only trained"}.get(
+        model.trainable, f"trained from the last layer down to {model.trainable}"
+    )
+    architecture = "" if model.architecture == name else f"{model.architecture}, "
+    return f"{name} ({architecture}{start}, {part})"
+
+
+def _recipe_words(name: str, recipe: Recipe) -> str:
+    stopped = (
+        f", early stopping after {recipe.early_stopping.patience} epochs without improvement"
+        if recipe.early_stopping
+        else ""
+    )
+    kept = f" The epoch with the best {recipe.monitor.replace('_', ' ')} was kept." if recipe.restore_best else ""
+    return (
+        f"Recipe {name}: {recipe.image_size} px, batches of {recipe.batch_size}, {recipe.epochs} epochs, "
+        f"{recipe.optimiser} at learning rate {recipe.learning_rate:g} ({recipe.schedule}){stopped}.{kept}"
+    )
+
+
+def _statistics_paragraph(contents: RunContents) -> str:
+    study, result = contents.study, contents.result
+    if result is None:
+        return ""
+    analysis, settings = study.analysis, result.settings
+    level = percent(settings.get("confidence_level", analysis.confidence_level))
+    resamples = count(settings.get("n_resamples", analysis.n_resamples))
+    methods = distinct([*result.estimates["method"], *result.contrasts["method"]])
+    words = [method for method in methods if method and method != "nan"]
+    cited = [ref for key, ref in METHOD_REFERENCES.items() if key in " ".join(words).lower()]
+    name = str(settings.get("multiplicity", analysis.multiplicity))
+    corrected, reference = MULTIPLICITY.get(name, ("", ""))
+    multiplicity = (
+        f" P-values were adjusted by {corrected}{_cite((reference,))}."
+        if corrected
+        else " P-values were not adjusted."
+    )
+    return (
+        "Performance is the area under the ROC curve, averaged over seeds. "
+        f"Intervals at {level} confidence used the methods named in the tables ({listed(words)}){_cite(cited)}; "
+        f"percentile bootstrap intervals over {resamples} draws of persons stand beside them"
+        f"{_cite(('Efron and Tibshirani 1993',))}. Gaps are differences of AUC on the same draws. "
+        f"A margin of {decimal(analysis.margin, 2)} AUC counts as no gap, judged by two one-sided tests"
+        f"{_cite(('Schuirmann 1987',))}.{multiplicity} Cells with fewer than {analysis.min_persons} positive or "
+        "negative persons are marked small."
+    )
+
+
+def _cite(names: Any) -> str:
+    return f" [{'; '.join(names)}]" if names else ""
+
+
+def references_cited(paragraphs: list[str]) -> list[tuple[str, str]]:
+    """The references that the paragraphs name, with their full entries."""
+    text = " ".join(paragraphs)
+    return [(name, entry) for name, entry in REFERENCES.items() if name in text]

@@ -1,0 +1,190 @@
+"""The report page: every part as the templates want it, rendered into one file that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from subgroup_audit.report import cohort_figures, numerals, sentences
+from subgroup_audit.report.contents import RunContents
+from subgroup_audit.report.curves import CurvePanel, curve_panels, figure_spec
+from subgroup_audit.report.gaps import Dumbbell, dumbbell, forest
+from subgroup_audit.report.matrix import MatrixPanel, matrix_panels
+from subgroup_audit.report.methods import GLOSSARY, methods_paragraphs, references_cited
+from subgroup_audit.report.samples import pictures_by_cohort
+from subgroup_audit.report.static import write_figures
+from subgroup_audit.report.tables import report_tables, to_csv, write_tables
+from subgroup_audit.study import Reference
+
+# A table larger than this is linked as a file beside the page instead of lying inside it.
+MAX_EMBEDDED_CSV = 400_000
+SECTIONS: Mapping[str, str] = {
+    "matrix": "Every model on every group",
+    "gaps": "Gaps",
+    "train_test": "Training against test",
+    "curves": "Learning curves",
+    "flow": "Who is in the cohorts",
+    "samples": "Sample radiographs",
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A learning-curve panel and the name under which the page's script finds its figure."""
+
+    key: str
+    panel: CurvePanel
+
+
+def render_report(contents: RunContents, folder: Path) -> Path:
+    """The path of `report.html`, written with `tables/` and `figures/` into `folder`.
+
+    Everything comes from stored numbers, and the same contents give the same bytes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = report_tables(contents)
+    write_tables(tables, folder / "tables")
+    write_figures(contents, folder / "figures")
+    page = folder / "report.html"
+    page.write_text(render_page(contents, tables), encoding="utf-8")
+    return page
+
+
+def render_page(contents: RunContents, tables: Mapping[str, pd.DataFrame]) -> str:
+    """The page as text."""
+    environment = _environment()
+    environment.globals["downloads"] = {name: download(name, frame) for name, frame in tables.items()}
+    return environment.get_template("report.html").render(page_parts(contents))
+
+
+def download(name: str, frame: pd.DataFrame) -> str:
+    """Where a reader gets the table: inside the page as a data URI, or a file beside it if it is large."""
+    text = to_csv(frame).encode("utf-8")
+    if len(text) > MAX_EMBEDDED_CSV:
+        return f"tables/{name}.csv"
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text).decode("ascii")
+
+
+def page_parts(contents: RunContents) -> dict[str, Any]:
+    """Everything that the templates name; a part that is absent is None or empty."""
+    methods = methods_paragraphs(contents)
+    parts = {
+        "contents": contents,
+        "study": contents.study,
+        "sections": [(name, SECTIONS[name]) for name in section_order(contents)],
+        "facts": sentences.facts(contents),
+        "methods": methods,
+        "references": references_cited(methods),
+        "glossary": GLOSSARY,
+        "style": _resource("style.css"),
+        "script": _resource("page.js"),
+    }
+    return {**parts, **_audit_parts(contents), **_curve_parts(contents), **_cohort_parts(contents)}
+
+
+def section_order(contents: RunContents) -> list[str]:
+    """The sections in the study's order; the cohorts are always shown, since every number rests on them."""
+    asked: list[str] = list(contents.study.figures)
+    return asked if "flow" in asked else [*asked, "flow"]
+
+
+def _audit_parts(contents: RunContents) -> dict[str, Any]:
+    result, study = contents.result, contents.study
+    if result is None:
+        return {"headline": None, "cards": [], "limits": "", "panels": [], "forests": [], "dumbbell": None}
+    panels = matrix_panels(result.estimates, study)
+    pairs = dumbbell(result.contrasts, study)
+    kinds = [kind for kind in sentences.KIND_NAMES if kind != "generalization_gap"]
+    forests = [forest(result.contrasts, kind, study) for kind in kinds]
+    return {
+        "headline": sentences.headline(result, study),
+        "cards": sentences.cards(result),
+        "limits": sentences.limits_sentence(result.contrasts),
+        "panels": panels,
+        "forests": [found for found in forests if found.rows],
+        "dumbbell": pairs if pairs.rows else None,
+        "unmatched": unmatched_references(contents.study.reference, panels, pairs),
+        "settings": result.settings,
+    }
+
+
+def unmatched_references(
+    references: tuple[Reference, ...], panels: list[MatrixPanel], pairs: Dumbbell
+) -> list[Reference]:
+    """The published figures that stand beside no cell of this run."""
+    cells = [cell for panel in panels for line in panel.cells for cell in line]
+    drawn = [reference for cell in cells for reference in cell.references]
+    drawn += [reference for row in pairs.rows for reference, _ in row.references]
+    return [reference for reference in references if reference not in drawn]
+
+
+def _curve_parts(contents: RunContents) -> dict[str, Any]:
+    if not contents.has("history") or contents.history is None or "curves" not in contents.study.figures:
+        return {"plots": {}, "specs": {}, "plotly": ""}
+    plots: dict[str, list[Plot]] = {}
+    specs = {}
+    for number, panel in enumerate(curve_panels(contents.history, contents.study)):
+        plots.setdefault(panel.train_cohort, []).append(Plot(f"curve-{number}", panel))
+        specs[f"curve-{number}"] = figure_spec(panel)
+    return {"plots": plots, "specs": specs, "plotly": _plotly_script()}
+
+
+def _cohort_parts(contents: RunContents) -> dict[str, Any]:
+    study = contents.study
+    flow, table1, ceiling, leakage, counts = (
+        shown(contents, part) for part in ("flow", "table1", "ceiling", "leakage", "counts")
+    )
+    return {
+        "flow": [] if flow is None else cohort_figures.flow_columns(flow, study),
+        "grids": [] if table1 is None else cohort_figures.table1_grids(table1, study),
+        "ceiling": [] if ceiling is None else cohort_figures.ceiling_rows(ceiling),
+        "limiting": [] if ceiling is None else cohort_figures.limiting_cells(ceiling),
+        "leakage": [] if leakage is None else cohort_figures.leakage_rows(leakage, contents.image_level_leakage),
+        "counts": None if counts is None else cohort_figures.count_rows(counts),
+        "pictures": pictures_by_cohort(contents.samples),
+    }
+
+
+def shown(contents: RunContents, part: str) -> pd.DataFrame | None:
+    """The frame of a part, or None where it is absent or empty."""
+    frame: pd.DataFrame | None = getattr(contents, part)
+    return frame if frame is not None and len(frame) else None
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("subgroup_audit.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = ("decimal", "signed", "interval", "p_value", "count", "percent", "duration", "plural", "listed")
+    environment.filters.update({name: getattr(numerals, name) for name in names})
+    environment.globals.update(
+        verdict_words=sentences.VERDICT_WORDS,
+        kind_names=sentences.KIND_NAMES,
+        kind_questions=sentences.KIND_QUESTIONS,
+        reading_of_row=sentences.reading_of_row,
+        gap_sentence=sentences.gap_sentence,
+        is_number=numerals.is_number,
+    )
+    return environment
+
+
+def _resource(name: str) -> Markup:
+    """One of our own files of `templates/`, which is trusted as it stands."""
+    return Markup((files("subgroup_audit.report") / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _plotly_script() -> Markup:
+    """plotly.js as its package ships it, to be embedded once; nothing is asked of any server."""
+    return Markup((files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8"))

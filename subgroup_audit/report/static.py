@@ -1,0 +1,272 @@
+"""The paper's figures as SVG, PDF and PNG, drawn with matplotlib from the same rows as the page.
+
+matplotlib is imported when a figure is drawn. No pyplot, so no state is shared; no dates are written, so the same
+numbers give the same files.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from subgroup_audit.report.contents import RunContents, distinct
+from subgroup_audit.report.curves import MEASURES, CurvePanel, curve_panels
+from subgroup_audit.report.gaps import Dumbbell, Forest, GapRow, dumbbell, forest
+from subgroup_audit.report.matrix import Cell, MatrixPanel, matrix_panels
+from subgroup_audit.report.numerals import decimal, interval, is_number, signed
+from subgroup_audit.report.sentences import KIND_NAMES, VERDICT_WORDS
+
+FORMATS = ("svg", "pdf", "png")
+LONGEST_NAME = 44
+MAX_MATRICES = 8
+MAX_ROWS = 40
+DPI = 150
+INK, SOFT, RULE, BAND = "#1b1f24", "#5b6472", "#d5d9df", "#dfe9f3"
+TRAIN, VAL = "#b84300", "#0067a5"
+COLOURS = {"gap": "#b84300", "equal": "#00704f", "inconclusive": SOFT, "absent": SOFT, "descriptive": SOFT}
+MARKERS = {"gap": "D", "equal": "o", "inconclusive": "o", "absent": "x", "descriptive": "s"}
+STYLE = {
+    "font.size": 8,
+    "font.family": "DejaVu Sans",
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "subgroup_audit",
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": SOFT,
+    "hatch.linewidth": 0.6,
+}
+NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+
+Draw = Callable[[], Any]
+
+
+def write_figures(contents: RunContents, folder: Path) -> list[Path]:
+    """The paths of the figures written: one SVG, PDF and PNG for each of `figure_makers`."""
+    makers = figure_makers(contents)
+    if not makers:
+        return []
+    import matplotlib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box; the page and the tables show it.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        for name, draw in makers.items():
+            written += _save(draw(), folder, name)
+    return written
+
+
+def _save(figure: Any, folder: Path, name: str) -> list[Path]:
+    paths = [folder / f"{name}.{suffix}" for suffix in FORMATS]
+    for path in paths:
+        metadata = NO_DATE[path.suffix[1:]]
+        figure.savefig(path, dpi=DPI, metadata=metadata)
+    return paths
+
+
+def figure_makers(contents: RunContents) -> dict[str, Draw]:
+    """The figures that this run can show, by file name; nothing is drawn before it is called."""
+    asked = contents.study.figures
+    makers: dict[str, Draw] = {}
+    if contents.result is not None:
+        makers.update(_audit_makers(contents, set(asked)))
+    if "curves" in asked and contents.history is not None and len(contents.history):
+        panels = curve_panels(contents.history, contents.study)
+        makers["curves"] = partial(curves_figure, panels)
+    return makers
+
+
+def _audit_makers(contents: RunContents, asked: set[str]) -> dict[str, Draw]:
+    result, study = contents.result, contents.study
+    makers: dict[str, Draw] = {}
+    if result is None:
+        return makers
+    if "matrix" in asked:
+        for panel in matrix_panels(result.estimates, study)[:MAX_MATRICES]:
+            makers[f"matrix_{_file_name(panel.key)}"] = partial(matrix_figure, panel)
+    if "gaps" in asked:
+        for kind in ("subgroup_gap", "transfer_gap"):
+            gaps = forest(result.contrasts, kind, study)
+            if gaps.rows:
+                makers[kind] = partial(forest_figure, gaps)
+    pairs = dumbbell(result.contrasts, study)
+    if "train_test" in asked and pairs.rows:
+        makers["train_test"] = partial(dumbbell_figure, pairs)
+    return makers
+
+
+def _file_name(key: str) -> str:
+    """A name as part of a file name: letters, digits, dots and dashes, of at most 60 characters.
+
+    >>> _file_name("macro mean / resnet50 / default")
+    'macro-mean-resnet50-default'
+    """
+    return re.sub(r"[^A-Za-z0-9.]+", "-", key).strip("-.")[:60] or "unnamed"
+
+
+def short(name: str, longest: int = LONGEST_NAME) -> str:
+    """The name on one line, cut with an ellipsis where it is too long for a figure."""
+    flat = " ".join(name.split())
+    return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def matrix_figure(panel: MatrixPanel) -> Any:
+    """The cross-evaluation matrix as a heat map; hatched where nothing could be estimated."""
+    from matplotlib.patches import Rectangle
+
+    rows, columns = len(panel.train_cohorts), len(panel.test_groups)
+    figure = _figure(1.9 + 1.35 * columns, 0.9 + 0.72 * rows)
+    axes = figure.add_subplot()
+    for i, line in enumerate(panel.cells):
+        for j, cell in enumerate(line):
+            face = "white" if cell.shade is None else _blue(cell.shade)
+            hatch = "////" if cell.shade is None else None
+            axes.add_patch(
+                Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=face, edgecolor=RULE, hatch=hatch, linewidth=0.5)
+            )
+            if cell.is_same:
+                axes.add_patch(
+                    Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, linewidth=1.4, edgecolor=INK)
+                )
+            _cell_text(axes, cell, j, i)
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xlabel="Tested on", ylabel="Trained on")
+    axes.set_xticks(range(columns), [short(name, 18) for name in panel.test_groups])
+    axes.set_yticks(range(rows), [short(name, 18) for name in panel.train_cohorts])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(short(f"{panel.finding}: {panel.model}", 60), fontsize=9)
+    return figure
+
+
+def _blue(shade: float) -> tuple[float, ...]:
+    low, high = (1.0, 1.0, 1.0), (0.416, 0.682, 0.871)
+    return tuple(a + shade * (b - a) for a, b in zip(low, high, strict=True))
+
+
+def _cell_text(axes: Any, cell: Cell, x: float, y: float) -> None:
+    row = cell.row
+    if cell.shade is None:
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        axes.text(x, y, "not\nestimable", ha="center", va="center", fontsize=7, bbox=box)
+        return
+    mark = "" if cell.status == "ok" else f" ({cell.status})"
+    axes.text(x, y - 0.16, decimal(row["estimate"]) + mark, ha="center", va="center", fontsize=9.5, weight="bold")
+    axes.text(x, y + 0.08, interval(row["low"], row["high"]), ha="center", va="center", fontsize=7)
+    counts = f"{row['n_patients']} persons: {row['n_positive']}+ {row['n_negative']}−"
+    axes.text(x, y + 0.29, counts, ha="center", va="center", fontsize=6, color=INK)
+
+
+def forest_figure(gaps: Forest) -> Any:
+    """The gaps of one kind with their intervals and the margin band; verdict by marker and in words."""
+    rows = gaps.rows[:MAX_ROWS]
+    figure = _figure(7.6, 0.9 + 0.24 * len(rows))
+    axes = figure.add_subplot()
+    axes.axvspan(-gaps.margin, gaps.margin, color=BAND, linewidth=0)
+    axes.axvline(0, color=SOFT, linewidth=0.8)
+    for y, gap in enumerate(rows):
+        _forest_row(axes, gap, y)
+    axes.set(xlim=(gaps.axis.low, gaps.axis.high), ylim=(len(rows) - 0.4, -0.6))
+    axes.set_yticks(range(len(rows)), [short(_row_name(gap.label, gap.context), 60) for gap in rows])
+    axes.set_xlabel(f"Difference of AUC, first minus second (band: margin ±{decimal(gaps.margin, 2)})")
+    axes.set_title(KIND_NAMES.get(gaps.kind, gaps.kind), fontsize=9, loc="left")
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def _row_name(label: str, context: str) -> str:
+    return f"{label} ({context})" if context else label
+
+
+def _forest_row(axes: Any, gap: GapRow, y: int) -> None:
+    row, key = gap.row, gap.verdict_key
+    colour = COLOURS[key]
+    text = VERDICT_WORDS[key]
+    if gap.at is not None:
+        text = f"{signed(row['estimate'])} ({interval(row['low'], row['high'], with_signs=True)}) {text}"
+        if gap.low_at is not None and gap.high_at is not None:
+            axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.6, clip_on=True)
+        face = colour if key in {"gap", "equal"} else "white"
+        style = {} if MARKERS[key] == "x" else {"markerfacecolor": face}
+        axes.plot([row["estimate"]], [y], MARKERS[key], color=colour, markersize=5, **style)
+    place = axes.get_yaxis_transform()
+    axes.text(1.02, y, text, transform=place, va="center", fontsize=6.5, color=INK)
+
+
+def dumbbell_figure(pairs: Dumbbell) -> Any:
+    """Train and test AUC of the same fits, joined; published figures as open triangles."""
+    rows = pairs.rows[:MAX_ROWS]
+    figure = _figure(6.6, 1.1 + 0.26 * len(rows))
+    axes = figure.add_subplot()
+    axes.axvline(0.5, color=SOFT, linewidth=0.8)
+    for y, pair in enumerate(rows):
+        train, test = pair.row["minuend_estimate"], pair.row["subtrahend_estimate"]
+        if is_number(train) and is_number(test):
+            axes.plot([test, train], [y, y], color=SOFT, linewidth=1.6, zorder=1)
+        for reference, _ in pair.references:
+            shape = "^" if reference.split == "train" else "v"
+            axes.plot([reference.value], [y + 0.3], shape, color=INK, markerfacecolor="none", markersize=4)
+    places = range(len(rows))
+    trains = [pair.row["minuend_estimate"] for pair in rows]
+    axes.scatter(trains, places, marker="s", s=28, color=TRAIN, label="training images", zorder=2)
+    tests = [pair.row["subtrahend_estimate"] for pair in rows]
+    axes.scatter(tests, places, marker="o", s=28, color=VAL, label="test persons", zorder=2)
+    axes.set(xlim=(pairs.axis.low, pairs.axis.high), ylim=(len(rows) - 0.4, -0.6), xlabel="AUC (descriptive)")
+    axes.set_yticks(places, [short(_row_name(pair.label, pair.context), 60) for pair in rows])
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside upper right", ncols=2, frameon=False)
+    return figure
+
+
+def curves_figure(panels: list[CurvePanel]) -> Any:
+    """AUC and loss by epoch: a row per cohort, a column per model and measure, a thin line per seed."""
+    rows = distinct(panel.train_cohort for panel in panels)
+    columns = list(dict.fromkeys((p.model, p.recipe, p.measure) for p in panels))
+    figure = _figure(1.75 * len(columns) + 0.6, 1.3 * len(rows) + 0.6)
+    grid = figure.subplots(len(rows), len(columns), sharex=True, squeeze=False)
+    for axes in grid.flat:
+        axes.set_visible(False)
+    for panel in panels:
+        i, j = rows.index(panel.train_cohort), columns.index((panel.model, panel.recipe, panel.measure))
+        _curve_axes(grid[i][j], panel, is_first=j == 0, is_top=i == 0)
+    figure.supxlabel("Epoch", fontsize=8)
+    handles = [_key(TRAIN, ":", "training, augmented"), _key(VAL, "-", "validation")]
+    figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False)
+    return figure
+
+
+def _key(colour: str, dash: str, label: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, linestyle=dash, label=label)
+
+
+def _curve_axes(axes: Any, panel: CurvePanel, *, is_first: bool, is_top: bool) -> None:
+    axes.set_visible(True)
+    for line in panel.lines:
+        colour, dash = (TRAIN, ":") if line.phase == "train" else (VAL, "-")
+        values = [float("nan") if value is None else value for value in line.measured]
+        axes.plot(line.epochs, values, color=colour, linestyle=dash, linewidth=0.9)
+        if line.best is not None and line.phase == "val":
+            axes.plot([line.epochs[line.best]], [values[line.best]], "o", color=colour, markersize=3)
+    axes.set(xlim=panel.x_range, ylim=panel.y_range)
+    axes.tick_params(labelsize=6.5)
+    if is_top:
+        axes.set_title(short(f"{panel.model}: {MEASURES[panel.measure]}", 26), fontsize=7.5)
+    if is_first:
+        axes.set_ylabel(short(panel.train_cohort, 22), fontsize=7.5)

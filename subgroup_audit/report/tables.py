@@ -1,0 +1,250 @@
+"""The tables of a report as files: CSV and Parquet with every digit, LaTeX and Markdown as a paper shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from subgroup_audit.report.cohort_figures import table1_cell
+from subgroup_audit.report.contents import RunContents, rows_of
+from subgroup_audit.report.gaps import comparison_label, ranked
+from subgroup_audit.report.matrix import matrix_cells
+from subgroup_audit.report.numerals import ABSENT, count, decimal, interval, is_number, p_value, percent, signed
+
+LONG_TABLE = 40
+CAPTIONS: Mapping[str, str] = {
+    "matrix": "AUC of every training cohort on every test group, test split.",
+    "gaps": "AUC gaps, minuend minus subtrahend.",
+    "fits": "AUC of every fit before averaging over seeds.",
+    "history": "Loss and AUC by epoch.",
+    "flow": "Cohort flow: images and persons left out at each step.",
+    "table1": "Characteristics of the cohorts.",
+    "ceiling": "Balance: available and used images per cell.",
+    "counts": "Eligible images and persons.",
+    "leakage": "Leakage certificate: what test sets share with training sets.",
+    "image_level_leakage": "What a split by image instead of by person would leak.",
+}
+# The tables that a paper shows; the others are written as CSV and Parquet alone.
+PAPER_TABLES = ("matrix", "gaps", "fits", "table1", "flow", "leakage")
+
+
+def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
+    """Every table of the report by name, with the stored columns and every digit; absent parts are left out."""
+    tables: dict[str, pd.DataFrame | None] = {}
+    if contents.result is not None:
+        tables["matrix"] = matrix_cells(contents.result.estimates)
+        tables["estimates"] = contents.result.estimates
+        tables["gaps"] = ranked(contents.result.contrasts)
+        tables["fits"] = contents.result.fits
+    for part in ("history", "flow", "ceiling", "counts", "table1", "leakage", "image_level_leakage"):
+        tables[part] = getattr(contents, part)
+    return {name: frame.reset_index(drop=True) for name, frame in tables.items() if frame is not None}
+
+
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
+    """The paths of the files written: `NAME.csv` and `.parquet`, and `.tex` and `.md` of the paper's tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, frame in tables.items():
+        (folder / f"{name}.csv").write_text(to_csv(frame), encoding="utf-8")
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
+        written += [folder / f"{name}.csv", folder / f"{name}.parquet"]
+        if name in PAPER_TABLES:
+            shown = paper_table(name, frame)
+            (folder / f"{name}.tex").write_text(to_latex(shown, name), encoding="utf-8")
+            (folder / f"{name}.md").write_text(to_markdown(shown), encoding="utf-8")
+            written += [folder / f"{name}.tex", folder / f"{name}.md"]
+    return written
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """The frame as CSV with every digit and '\\n' line ends on every platform."""
+    return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+def paper_table(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as text with rounded numbers and headings in words; one of `PAPER_TABLES`."""
+    makers: Mapping[str, Callable[[dict[str, Any]], dict[str, str]]] = {
+        "matrix": _matrix_line,
+        "gaps": _gap_line,
+        "fits": _fit_line,
+        "table1": _table1_line,
+        "flow": _flow_line,
+        "leakage": _leakage_line,
+    }
+    lines = [makers[name](row) for row in rows_of(frame)]
+    return pd.DataFrame(lines, columns=list(lines[0]) if lines else ["(empty)"]).astype("str")
+
+
+def _fit_names(row: dict[str, Any]) -> dict[str, str]:
+    names = {"finding": "Finding", "model": "Model", "recipe": "Recipe"}
+    return {heading: str(row[name]) for name, heading in names.items()}
+
+
+def _matrix_line(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        **_fit_names(row),
+        "Trained on": str(row["train_cohort"]),
+        "Tested on": str(row["test_group"]),
+        "AUC": decimal(row["estimate"]),
+        "Interval": interval(row["low"], row["high"]),
+        "Bootstrap interval": interval(row["bootstrap_low"], row["bootstrap_high"]),
+        "Persons": count(row["n_patients"]),
+        "Positive": count(row["n_positive"]),
+        "Negative": count(row["n_negative"]),
+        "Status": str(row["status"]),
+    }
+
+
+def _gap_line(row: dict[str, Any]) -> dict[str, str]:
+    kinds = {"subgroup_gap": "subgroup", "transfer_gap": "transfer", "generalization_gap": "train/test"}
+    return {
+        "Gap": kinds.get(row["kind"], str(row["kind"])),
+        **_fit_names(row),
+        "Comparison": comparison_label(row),
+        "Difference": signed(row["estimate"]),
+        "Interval": interval(row["low"], row["high"], with_signs=True),
+        "Bootstrap interval": interval(row["bootstrap_low"], row["bootstrap_high"], with_signs=True),
+        "p": p_value(row["p_value"]),
+        "p adjusted": p_value(row["p_adjusted"]),
+        "Verdict": str(row["verdict"]),
+    }
+
+
+def _fit_line(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        **_fit_names(row),
+        "Seed": str(row["seed"]),
+        "Trained on": str(row["train_cohort"]),
+        "Split": str(row["split"]),
+        "Scored on": str(row["test_group"]),
+        "AUC": decimal(row["auc"]),
+    }
+
+
+def _table1_line(row: dict[str, Any]) -> dict[str, str]:
+    text, difference, _ = table1_cell(row)
+    return {
+        "Cohort": str(row["cohort"]),
+        "Split": str(row["split"]),
+        "Variable": _words(row["variable"]),
+        "Level": _words(row["level"]),
+        "n (%) or mean ± SD": text,
+        "SMD": difference or ABSENT,
+    }
+
+
+def _flow_line(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "Cohort": _words(row["cohort"]) or "all",
+        "Step": _words(row["step"]),
+        "Reason": _words(row["reason"]),
+        "Images out": count(row["n_images"]),
+        "Persons out": count(row["n_patients"]),
+        "Images left": count(row["left_images"]),
+        "Persons left": count(row["left_patients"]),
+    }
+
+
+def _leakage_line(row: dict[str, Any]) -> dict[str, str]:
+    share = row["share_of_test_images_of_seen_persons"]
+    return {
+        "Trained on": str(row["train_cohort"]),
+        "Tested on": str(row["test_cohort"]),
+        "Test images": count(row["n_test_images"]),
+        "Shared persons": count(row["shared_persons"]),
+        "Shared files": count(row.get("shared_files")),
+        "Shared pixels": count(row.get("shared_pixels")),
+        "Test images of seen persons": percent(share, 1),
+    }
+
+
+def _words(value: Any) -> str:
+    return "" if value is None or (not isinstance(value, str) and not is_number(value)) else str(value)
+
+
+def to_markdown(shown: pd.DataFrame) -> str:
+    """A table of text as Markdown; what would end a cell is escaped."""
+    lines = [list(shown.columns), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
+    return "".join(f"| {' | '.join(_markdown_text(cell) for cell in line)} |\n" for line in lines)
+
+
+def _markdown_text(text: str) -> str:
+    """The text with Markdown's and HTML's marks made harmless."""
+    flat = " ".join(str(text).split())
+    for mark in ("\\", "|", "`", "*", "_", "[", "]"):
+        flat = flat.replace(mark, f"\\{mark}")
+    return flat.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def to_latex(shown: pd.DataFrame, name: str) -> str:
+    """A table of text as LaTeX with booktabs' rules; above `LONG_TABLE` lines as a longtable."""
+    head = " & ".join(latex_text(str(column)) for column in shown.columns) + r" \\"
+    body = [" & ".join(latex_text(cell) for cell in line) + r" \\" for line in shown.to_numpy().tolist()]
+    columns = "l" * shown.shape[1]
+    caption = rf"\caption{{{latex_text(CAPTIONS[name])}}}\label{{tab:{name.replace('_', '-')}}}"
+    lines = _longtable(columns, head, caption, body) if len(body) > LONG_TABLE else []
+    return "\n".join(lines or _short_table(columns, head, caption, body)) + "\n"
+
+
+def _short_table(columns: str, head: str, caption: str, body: Sequence[str]) -> list[str]:
+    return [
+        "% needs \\usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        caption,
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        head,
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+
+
+def _longtable(columns: str, head: str, caption: str, body: Sequence[str]) -> list[str]:
+    return [
+        "% needs \\usepackage{booktabs,longtable}",
+        rf"\begin{{longtable}}{{{columns}}}",
+        caption + r" \\",
+        r"\toprule",
+        head,
+        r"\midrule",
+        r"\endhead",
+        *body,
+        r"\bottomrule",
+        r"\end{longtable}",
+    ]
+
+
+LATEX_MARKS = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "–": "--",
+}
+
+
+def latex_text(text: str) -> str:
+    """The text with LaTeX's marks escaped, so that a name cannot be a command.
+
+    >>> latex_text("F_PA & 5 % −0.01")
+    'F\\\\_PA \\\\& 5 \\\\% $-$0.01'
+    """
+    return "".join(LATEX_MARKS.get(letter, letter) for letter in " ".join(str(text).split()))

@@ -1,0 +1,85 @@
+"use strict";
+(() => {
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // Choosers: one panel of several. Without a script every panel is shown.
+  for (const select of all("[data-chooser]")) {
+    const panels = all(`[data-panel="${select.dataset.chooser}"]`);
+    const show = () => panels.forEach((panel) => { panel.hidden = panel.dataset.key !== select.value; });
+    select.addEventListener("change", show);
+    show();
+  }
+
+  // Tables sort by a column's values; rows without a value stay last.
+  const valueOf = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+  const compare = (a, b, kind) => (kind === "text" ? a.localeCompare(b) : Number(a) - Number(b));
+  const sortBy = (table, column, kind, sign) => {
+    const body = table.tBodies[0];
+    const rows = [...body.rows].map((row) => ({ row, value: valueOf(row, column) }));
+    rows.sort((a, b) => {
+      if (a.value === "" || b.value === "") return (a.value === "") - (b.value === "");
+      return sign * compare(a.value, b.value, kind);
+    });
+    rows.forEach(({ row }) => body.append(row));
+  };
+  for (const button of all("table[data-sortable] .sort")) {
+    button.addEventListener("click", () => {
+      const heading = button.closest("th");
+      const table = heading.closest("table");
+      const rises = heading.getAttribute("aria-sort") !== "ascending";
+      all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", rises ? "ascending" : "descending");
+      sortBy(table, heading.cellIndex, button.dataset.kind, rises ? 1 : -1);
+    });
+  }
+
+  // A word filters the rows of all tables that belong to it.
+  for (const field of all("[data-filter]")) {
+    const rows = all(`table[data-filtered="${field.dataset.filter}"] tbody tr`);
+    field.addEventListener("input", () => {
+      const word = field.value.trim().toLowerCase();
+      rows.forEach((row) => { row.hidden = word !== "" && !row.textContent.toLowerCase().includes(word); });
+    });
+  }
+
+  // Curves: drawn when they come near the screen, in the colours of the reader's theme.
+  const specs = JSON.parse(document.getElementById("specs").textContent);
+  const plots = all("[data-spec]");
+  if (!plots.length || typeof Plotly === "undefined") return;
+  const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const themed = ({ data, layout }) => {
+    const axis = { gridcolor: token("rule"), linecolor: token("soft"), tickcolor: token("soft") };
+    return {
+      data: data.map((trace) => ({
+        ...trace,
+        line: { ...trace.line, color: token(trace.meta) },
+        marker: { ...trace.marker, color: token(trace.meta) },
+      })),
+      layout: {
+        ...layout,
+        paper_bgcolor: "rgba(0,0,0,0)",
+        plot_bgcolor: "rgba(0,0,0,0)",
+        font: { family: "system-ui, sans-serif", size: 11, color: token("ink") },
+        hoverlabel: { bgcolor: token("raised"), font: { color: token("ink") } },
+        xaxis: { ...layout.xaxis, ...axis },
+        yaxis: { ...layout.yaxis, ...axis },
+      },
+    };
+  };
+  const draw = (plot) => {
+    const { data, layout } = themed(specs[plot.dataset.spec]);
+    plot.dataset.drawn = "yes";
+    return Plotly.react(plot, data, layout, { responsive: true, displayModeBar: false });
+  };
+  const drawn = () => plots.filter((plot) => plot.dataset.drawn);
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      watcher.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }, { rootMargin: "600px" });
+  plots.forEach((plot) => watcher.observe(plot));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn().forEach(draw));
+  addEventListener("beforeprint", () => plots.forEach(draw));
+})();
