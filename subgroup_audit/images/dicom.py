@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,23 @@ from subgroup_audit.images.headers import FIELDS
 PREFERRED_PLUGINS = ("pillow", "pydicom")
 
 
+# What a damaged file makes pydicom and its decoders log goes into the reason instead of onto the terminal.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
+@contextmanager
+def _failing_with(reason: str) -> Iterator[None]:
+    """Turn whatever a damaged file raises, which can be anything, into `PixelError`: a study must go on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except PixelError:
+            raise
+        except Exception as error:
+            raise PixelError(reason) from error
+
+
 def read_header(path: Path) -> dict[str, str]:
     """The header fields `FIELDS` that the file states, as text; several values are joined by a backslash.
 
@@ -34,12 +54,8 @@ def read_header(path: Path) -> dict[str, str]:
         The file is missing, empty, not DICOM, or holds no image.
     """
     dataset = _read(path, stop_before_pixels=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            found = {name: _as_text(dataset.get(name)) for name in FIELDS}
-        except Exception as error:  # values are parsed when touched, and can be anything
-            raise PixelError("the DICOM header is damaged") from error
+    with _failing_with("the DICOM header is damaged"):  # values are parsed when touched
+        found = {name: _as_text(dataset.get(name)) for name in FIELDS}
     if not (found["Rows"] and found["Columns"]):
         raise PixelError("the DICOM file holds no image")
     return {name: text for name, text in found.items() if text}
@@ -54,19 +70,16 @@ def _as_text(value: object) -> str:
 
 
 def _read(path: Path, *, stop_before_pixels: bool = False) -> FileDataset:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with _failing_with("the DICOM file is damaged or cut short"):
+        try:
             return dcmread(path, stop_before_pixels=stop_before_pixels)
-    except FileNotFoundError as error:
-        raise PixelError("file is missing") from error
-    except InvalidDicomError as error:
-        is_empty = path.stat().st_size == 0
-        raise PixelError("the file is empty" if is_empty else "not a DICOM file") from error
-    except OSError as error:
-        raise PixelError("the file cannot be opened") from error
-    except Exception as error:  # a damaged file can raise anything; the study must go on
-        raise PixelError("the DICOM file is damaged or cut short") from error
+        except FileNotFoundError as error:
+            raise PixelError("file is missing") from error
+        except InvalidDicomError as error:
+            is_empty = path.stat().st_size == 0
+            raise PixelError("the file is empty" if is_empty else "not a DICOM file") from error
+        except OSError as error:
+            raise PixelError("the file cannot be opened") from error
 
 
 def decode_dicom(path: Path, size: int) -> Grey:
@@ -82,13 +95,9 @@ def decode_dicom(path: Path, size: int) -> Grey:
         The file is missing, empty, not DICOM, damaged, holds several frames, or needs a decoder that is absent.
     """
     dataset = _read(path)
-    _check_decodable(dataset)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _render(dataset, size)
-    except Exception as error:  # decoders raise anything on damaged data; the study must go on
-        raise PixelError("the pixel data are damaged or cut short") from error
+    with _failing_with("the pixel data are damaged or cut short"):
+        _check_decodable(dataset)
+        return _render(dataset, size)
 
 
 def _check_decodable(dataset: FileDataset) -> None:

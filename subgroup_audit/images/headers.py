@@ -85,8 +85,9 @@ def _known(index: Path, now: pd.DataFrame) -> pd.DataFrame:
     paths = pd.Index(now["path"])
     marks = stored[["bytes", "mtime_ns"]].reindex(paths, fill_value=-2).to_numpy()
     same = (marks == now[["bytes", "mtime_ns"]].to_numpy()).all(axis=1)
-    found = stored[["reason", *FIELDS]].reindex(paths).where(same[:, None]).reset_index(drop=True)
-    return pd.concat([now, found.astype("str")], axis=1)
+    found = stored[["reason", *FIELDS]].reindex(paths).astype("str").reset_index(drop=True)
+    found.loc[~same] = None
+    return pd.concat([now, found], axis=1)
 
 
 def _stored(index: Path) -> pd.DataFrame:

@@ -29,8 +29,10 @@ def decode_plain(path: Path, size: int) -> Grey:
     """
     try:
         data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise PixelError("file is missing") from error
     except OSError as error:
-        raise PixelError("the file is missing or cannot be opened") from error
+        raise PixelError("the file cannot be opened") from error
     if not data:
         raise PixelError("the file is empty")
     if data.startswith(JPEG_START):
