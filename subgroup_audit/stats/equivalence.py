@@ -74,7 +74,8 @@ def equivalence_verdict(
     p_equivalence = None if margin is None else _tost_p(gap, margin)
     is_within = p_equivalence is not None and p_equivalence < 1.0 - confidence_level
     detectable = _detectable(gap, confidence_level, power)
-    numbers = f"{gap.estimate:+.3f} ({confidence_level:.4g} interval {interval.low:+.3f} to {interval.high:+.3f})"
+    limits = f"{100 * confidence_level:.4g} % interval {interval.low:+.3f} to {interval.high:+.3f}"
+    numbers = f"{gap.estimate:+.3f} ({limits})"
     name, sentence = _word(numbers, margin, detectable, power, excludes_zero=excludes_zero, is_within=is_within)
     return Verdict(name, sentence, p_equivalence, detectable, margin)
 

@@ -45,8 +45,16 @@ class AucLimits:
 class MoverLimits:
     """Limits of a difference of two estimates from the limits of each (method of variance estimates recovery).
 
-    Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I; with correlation Zou
-    2007, doi:10.1037/1082-989X.12.4.399.
+    For independent estimates Newcombe 1998,
+    doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I. With a correlation r above 0, the
+    square of the reach is
+
+        (1 - r) (x^2 + y^2) + r max(|x_a - x_b|, |y_a - y_b|)^2
+
+    where x and y are the distances of the two opposite limits (lower of a, upper of b), and x_a, x_b (y_a, y_b)
+    those of the two lower (upper) ones. Zou 2007, doi:10.1037/1082-989X.12.4.399, has (x - y)^2 in the last
+    term: the same for symmetric limits, but for those of AUCs it leaves a model that is compared with itself
+    an interval of several points, and falls to 90 % coverage at r = 0.99.
     """
 
     minuend: AucLimits
@@ -58,9 +66,10 @@ class MoverLimits:
         a, b = self.minuend.estimate, self.subtrahend.estimate
         low_a, high_a = self.minuend.at_tail(tail)
         low_b, high_b = self.subtrahend.at_tail(tail)
+        together = max(abs((a - low_a) - (b - low_b)), abs((high_a - a) - (high_b - b)))
         return (
-            a - b - _joint_reach(a - low_a, high_b - b, self.correlation),
-            a - b + _joint_reach(high_a - a, b - low_b, self.correlation),
+            a - b - _joint_reach(a - low_a, high_b - b, together, self.correlation),
+            a - b + _joint_reach(high_a - a, b - low_b, together, self.correlation),
         )
 
 
@@ -158,8 +167,11 @@ def _newcombe5_limit(estimate: float, n_positive: int, n_negative: int, z: float
     return 0.5 * (inside + outside)
 
 
-def _joint_reach(x: float, y: float, correlation: float) -> float:
-    return math.sqrt(max(x * x + y * y - 2.0 * correlation * x * y, 0.0))
+def _joint_reach(x: float, y: float, together: float, correlation: float) -> float:
+    """How far two distances reach when they add up; `together` is how far when both estimates move as one."""
+    if correlation <= 0.0:
+        return math.sqrt(x * x + y * y - 2.0 * correlation * x * y)
+    return math.sqrt((1.0 - correlation) * (x * x + y * y) + correlation * together * together)
 
 
 def _expit(x: float) -> float:
