@@ -194,7 +194,7 @@ def _lay_out(patient: PatientAnatomy, acquisition: Acquisition, n: int) -> Chest
 def _rib_cage(patient: PatientAnatomy, apex: float, dome: float) -> NDArray[np.float64]:
     """Inner half width of the rib cage at each height."""
     depth = np.clip((_axis() - apex) / (0.86 * (dome - apex)), 0.0, 1.0)
-    round_top = (1 - (1 - depth) ** 2.7) ** (1 / 2.05)
+    round_top = (1 - (1 - depth) ** 3.1) ** (1 / 2.15)
     below = np.clip(_axis() - dome - 1.0, 0.0, 20.0)
     return np.maximum(patient.half_width * round_top - 0.035 * below**1.5, 0.05)
 
@@ -281,7 +281,7 @@ def _trachea_chord(chest: Chest) -> NDArray[np.float64]:
 def _body(patient: PatientAnatomy, acquisition: Acquisition, chest: Chest) -> FloatMap:
     """Thickness of the body from front to back, in centimetres."""
     y, wide = _axis(), patient.half_width + patient.wall
-    axilla = 2.6 * np.exp(-np.square((y - 9.5) / 5.0))
+    axilla = 3.0 * np.exp(-np.square((y - 9.5) / 5.0))
     waist = np.where(y > chest.dome_y, -0.02 * np.square(np.clip(y - chest.dome_y, 0, 8)), 0.0)
     half = _taken(wide + axilla + waist, chest.row)
     deep = patient.depth + patient.wall - 2
@@ -303,10 +303,10 @@ def _shoulder_line() -> NDArray[np.float64]:
 
 def _arms(acquisition: Acquisition, chest: Chest, wide: float) -> FloatMap:
     splay = 0.12 if acquisition.view == "AP" else 0.5
-    centre = wide + 3.2 + splay * np.clip(_axis() - 9.0, -3, None)
-    off = (np.abs(chest.x) - _taken(centre, chest.row)) / np.float32(4.0)
+    centre = wide + 2.4 + splay * np.clip(_axis() - 9.0, -3, None)
+    off = (np.abs(chest.x) - _taken(centre, chest.row)) / np.float32(4.4)
     fade = _taken(np.sqrt(np.clip((_axis() - 4.6) / 5.0, 0, 1)), chest.row)
-    return np.asarray(9.0 * np.sqrt(np.maximum(1 - off * off, 0)) * fade, dtype=np.float32)
+    return np.asarray(10.0 * np.sqrt(np.maximum(1 - off * off, 0)) * fade, dtype=np.float32)
 
 
 def _breasts(patient: PatientAnatomy, chest: Chest) -> Any:

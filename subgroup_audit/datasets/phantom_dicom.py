@@ -27,7 +27,7 @@ from pydicom.uid import (
 from subgroup_audit.datasets.phantom_design import PlannedImage
 from subgroup_audit.datasets.phantom_film import FIELD_CM
 
-JPEG_QUALITY = 92
+JPEG_QUALITY = 90
 _IMPLEMENTATION = UID("2.25.226913476915371205183476918357461290671")
 _RESCALE_SLOPE, _RESCALE_INTERCEPT = 2, -1000
 

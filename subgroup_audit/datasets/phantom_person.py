@@ -123,7 +123,7 @@ class Acquisition:
             turn_cm=rng.normal(0.0, 0.6 if bedside else 0.25),
             brightness=rng.normal(0.06 if bedside else 0.0, 0.13),
             latitude=float(np.clip(rng.normal(1.1 if bedside else 1.0, 0.09), 0.8, 1.35)),
-            photons=float(np.exp(rng.normal(np.log(2.5e4 if bedside else 5e4), 0.35))),
+            photons=float(np.exp(rng.normal(np.log(1.0e5 if bedside else 2.0e5), 0.35))),
             shutter_cm=float(rng.uniform(0.3, 2.0)) if rng.random() < 0.3 else 0.0,
             device_seed=int(rng.integers(1, 2**31)) if has_devices else 0,
             abnormality=abnormality,
