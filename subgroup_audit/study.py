@@ -7,13 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from subgroup_audit.errors import nearest
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 AttributeValue = str | int | float | bool
+
+
+def _value_text(value: Any) -> Any:
+    """A value that names a share, as text: YAML reads `label: {1: 0.5, 0: 0.5}` with numbers for keys."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+ValueName = Annotated[str, BeforeValidator(_value_text)]
 
 
 class Part(BaseModel):
@@ -74,12 +84,12 @@ class Cohort(Part):
         Field(description="attribute: value or list of values; all must hold"),
     ] = {}
     mix: Annotated[
-        dict[str, dict[str, Share]],
+        dict[str, dict[ValueName, Share]],
         Field(description="attribute: {value: share of the images}; shares sum to 1"),
     ] = {}
     size: Annotated[int | None, Field(gt=0, description="images over all splits; overrides balance.size")] = None
     shares: Annotated[
-        dict[str, dict[str, Share]],
+        dict[str, dict[ValueName, Share]],
         Field(description="overrides balance.shares for this cohort, e.g. label: {1: 0.5, 0: 0.5}"),
     ] = {}
 
@@ -103,7 +113,7 @@ class Balance(Part):
         ),
     ] = ("label",)
     shares: Annotated[
-        dict[str, dict[str, Share]],
+        dict[str, dict[ValueName, Share]],
         Field(description="attribute: {value: share}, where equal numbers are not wanted"),
     ] = {}
     size: Annotated[
@@ -314,7 +324,9 @@ class Study(Part):
     analysis: Analysis = Analysis()
     diagnose: Annotated[
         tuple[Literal["metadata_baseline"], ...],
-        Field(description="further diagnoses; `metadata_baseline`: what sex, view and age alone achieve, as one more model; the leakage certificate is always made"),
+        Field(
+            description="further diagnoses; `metadata_baseline`: what sex, view and age alone achieve, as one more model; the leakage certificate is always made"
+        ),
     ] = ()
     figures: Annotated[
         tuple[Literal["matrix", "gaps", "train_test", "curves", "flow", "samples"], ...],
