@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -379,6 +380,13 @@ def test_an_unknown_key_names_the_nearest():
         StudyError, match=r"^phantom design: unknown key 'prevalance'; did you mean 'prevalence'\?$"
     ):
         PhantomDesign.from_dict({"prevalance": 0.3})
+
+
+def test_every_key_and_column_is_in_the_docs(planted):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "phantom.md").read_text(encoding="utf-8")
+    keys = [f.name for f in dataclasses.fields(PhantomDesign)]
+    assert [k for k in keys if f"`{k}`" not in page] == []
+    assert [c for c in planted[2].frame.columns if c not in page] == []
 
 
 def test_no_truth_no_reading(tmp_path):
