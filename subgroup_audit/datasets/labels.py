@@ -30,7 +30,9 @@ def expand_classes(
     texts, code = np.unique(named.to_numpy(dtype=object), return_inverse=True)
     parts = [{part.strip() for part in (t.split(separator) if separator else [t])} - {""} for t in texts]
     names = list(findings) if findings is not None else sorted(set().union(*parts)) if parts else []
-    holds = np.array([[name in part for name in names] for part in parts], dtype=np.int64).reshape(-1, len(names))
+    holds = np.array([[name in part for name in names] for part in parts], dtype=np.int64).reshape(
+        len(parts), len(names)
+    )
     return pd.DataFrame(
         {
             "image_id": pd.Series(np.repeat(ids, len(names)), dtype="str"),
