@@ -204,13 +204,22 @@ def limited_splits(balance: Balance) -> list[int]:
     return [part for part in range(3) if not (part == TEST and balance.test == "natural")]
 
 
+def has_enough(pool: Pool, size: int, fractions: Floats, block: int, limited: list[int]) -> bool:
+    """Whether every cell of the limited splits has the images that a size needs."""
+    return not (quotas(size, pool.cells, fractions, block) > pool.available)[limited].any()
+
+
 def ceiling(pool: Pool, fractions: Floats, block: int, limited: list[int]) -> int:
     """The largest size, in whole blocks, for which every cell of the limited splits has enough images."""
-    bound = ((pool.available + 2) / np.outer(fractions, pool.cells.shares))[limited].min()
-    size = (int(bound) // block + 2) * block
-    while size > 0 and (quotas(size, pool.cells, fractions, block) > pool.available)[limited].any():
+    size = (size_bound(pool, fractions, limited) // block + 1) * block
+    while size > 0 and not has_enough(pool, size, fractions, block, limited):
         size -= block
-    return max(size, 0)
+    return size
+
+
+def size_bound(pool: Pool, fractions: Floats, limited: list[int]) -> int:
+    """A size that rounding cannot bring any cell above: no ceiling is larger."""
+    return int(((pool.available + 2) / np.outer(fractions, pool.cells.shares))[limited].min())
 
 
 def limiting(pool: Pool, fractions: Floats, limited: list[int]) -> tuple[int, int]:

@@ -16,9 +16,11 @@ from subgroup_audit.cohort.balance import (
     cell_ceilings,
     common_block,
     describe_limit,
+    has_enough,
     limited_splits,
     limiting,
     quotas,
+    size_bound,
 )
 from subgroup_audit.cohort.priority import occurrence
 from subgroup_audit.cohort.roster import Ints
@@ -82,7 +84,7 @@ def size_cohorts(study: Study, pools: Sequence[Pool], fractions: Floats) -> tupl
             block = common_block([pool], ceilings[pool.name])
             sizes[pool.name] = Sizing(ceiling(pool, fractions, block, limited), block)
     asked = [pool for pool in drawn if ways[pool.name] == "asked"]
-    sizes.update(_asked_sizes(study, asked, ceilings, fractions, limited))
+    sizes.update(_asked_sizes(study, asked, fractions, limited))
     return sizes, notes
 
 
@@ -124,18 +126,15 @@ def _equal_size(
     ), f"cohorts of equal size have {size:,} images; cohort '{lowest.name}' sets it: {limit}"
 
 
-def _asked_sizes(
-    study: Study, pools: list[Pool], ceilings: dict[str, int], fractions: Floats, limited: list[int]
-) -> dict[str, Sizing]:
+def _asked_sizes(study: Study, pools: list[Pool], fractions: Floats, limited: list[int]) -> dict[str, Sizing]:
     sizes, problems = {}, []
     for pool in pools:
         size = study.cohorts[pool.name].size or study.balance.size
         if not isinstance(size, int):
             continue
         block = _fitting_block(size, pool, pools)
-        needed = quotas(size, pool.cells, fractions, block)
-        if (needed > pool.available)[limited].any():
-            problems.append(_above_ceiling(pool, size, ceilings[pool.name], needed, fractions, limited))
+        if not has_enough(pool, size, fractions, block, limited):
+            problems.append(_above_ceiling(pool, pools, size, fractions, limited))
         sizes[pool.name] = Sizing(size, block)
     if problems:
         raise CohortError("; ".join(problems))
@@ -150,14 +149,16 @@ def _fitting_block(size: int, pool: Pool, pools: list[Pool]) -> int:
     return 1
 
 
-def _above_ceiling(
-    pool: Pool, size: int, reached: int, needed: Ints, fractions: Floats, limited: list[int]
-) -> str:
+def _above_ceiling(pool: Pool, pools: list[Pool], size: int, fractions: Floats, limited: list[int]) -> str:
+    reached = min(size - 1, size_bound(pool, fractions, limited))
+    while reached and not has_enough(pool, reached, fractions, _fitting_block(reached, pool, pools), limited):
+        reached -= 1
     part, cell = limiting(pool, fractions, limited)
+    needed = quotas(size, pool.cells, fractions, _fitting_block(size, pool, pools))[part, cell]
     limit = describe_limit(pool, fractions, limited)
     return (
         f"cohort '{pool.name}': asked for {size:,} images, but its ceiling is {reached:,}: "
-        f"{limit}, and {needed[part, cell]:,} would be needed"
+        f"{limit}, and {needed:,} would be needed"
     )
 
 

@@ -173,9 +173,9 @@ def _place_single(unit: Ints, cell: Ints, sizes: Ints, order: NDArray[np.uint64]
     carry = np.zeros(wanted.shape[1])
     quotas = np.zeros(wanted.shape, dtype="int64")
     for k in np.flatnonzero(n_single):
-        need = np.clip(wanted[k] + carry, 0.0, None)
-        need = need if need.sum() > 0 else np.ones_like(need)
-        quotas[k] = largest_remainder(int(n_single[k]), need / need.sum())
-        carry = need / need.sum() * n_single[k] - quotas[k]
+        need = wanted[k] + carry
+        share = np.clip(need, 1e-9, None)  # a split may have too many already; it then gets none
+        quotas[k] = largest_remainder(int(n_single[k]), share / share.sum())
+        carry = np.clip(need - quotas[k], -1.0, 1.0)
     bounds = np.cumsum(quotas, axis=1)[cell[rows]]
     chosen[unit[rows]] = (occurrence(cell[rows])[:, None] >= bounds).sum(axis=1)

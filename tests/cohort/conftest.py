@@ -92,6 +92,24 @@ def read_rsna() -> SourceTables:
 
 
 @pytest.fixture(scope="session")
+def invent():
+    """The maker of invented tables."""
+    return invent_tables
+
+
+@pytest.fixture(scope="session")
+def replace():
+    """The maker of tables with other images or labels."""
+    return replace_images
+
+
+@pytest.fixture(scope="session")
+def study():
+    """The maker of small studies."""
+    return study_of
+
+
+@pytest.fixture(scope="session")
 def rsna() -> SourceTables:
     """RSNA's real metadata."""
     if not RSNA.is_dir():
