@@ -37,10 +37,11 @@ class CountStream:
     """Resampling counts of units in strata, block by block of 64 resamples.
 
     `sizes` says how many units each stratum has; the rows of a block are the strata's units one after the
-    other. Each column of a block sums to `sizes[s]` over the rows of stratum s.
+    other. Each column of a block sums to `sizes[s]` over the rows of stratum s. Blocks are kept for the next
+    caller if all of them fit into `kept_bytes`, at one byte a unit and resample.
     """
 
-    def __init__(self, sizes: Sequence[int], *, n_resamples: int, seed: int) -> None:
+    def __init__(self, sizes: Sequence[int], *, n_resamples: int, seed: int, kept_bytes: int = 0) -> None:
         if n_resamples < 1:
             raise StatisticsError(f"n_resamples must be 1 or more, not {n_resamples}")
         if seed < 0:
@@ -50,6 +51,8 @@ class CountStream:
         self.seed = seed
         self.n_units = sum(self.sizes)
         self._thresholds = [poisson_thresholds(size) for size in self.sizes]
+        self._keeps = self.n_units * LANES * self.n_blocks <= kept_bytes
+        self._kept: dict[int, Counts] = {}
 
     @property
     def n_blocks(self) -> int:
@@ -61,7 +64,9 @@ class CountStream:
         return slice(block * LANES, min((block + 1) * LANES, self.n_resamples))
 
     def draw(self, block: int, *, draw_stratum: DrawStratum | None = None) -> Counts:
-        """Counts of one block, shape [n_units, 64]."""
+        """Counts of one block, shape [n_units, 64], not to be written to."""
+        if block in self._kept:
+            return self._kept[block]
         counts = np.empty((self.n_units, LANES), dtype=np.uint8)
         start = 0
         for stratum, (size, thresholds) in enumerate(zip(self.sizes, self._thresholds, strict=True)):
@@ -69,6 +74,8 @@ class CountStream:
             rows = counts[start : start + size]
             (draw_stratum or draw_stratum_numpy)(rows, keys[0], keys[1], thresholds)
             start += size
+        if self._keeps:
+            self._kept[block] = counts
         return counts
 
 

@@ -16,9 +16,13 @@ from subgroup_audit.stats.replicates import (
     compiled_draw,
     rank_cell,
     replicate_aucs,
+    work_of,
 )
 
 Cell = tuple[ArrayLike, ArrayLike, ArrayLike]
+
+# Counts of an audit that are kept from cell to cell: 2,000 resamples of 32,000 persons.
+_KEPT_BYTES = 64 * 2**20
 
 
 class PersonDraws:
@@ -75,7 +79,8 @@ class PersonDraws:
         self._rows = np.empty(len(keys), dtype=np.int64)
         self._rows[order] = np.arange(len(keys))
         sizes = np.unique(codes, return_counts=True)[1]
-        self._stream = CountStream(sizes.tolist(), n_resamples=n_resamples, seed=seed)
+        self._stream = CountStream(sizes.tolist(), n_resamples=n_resamples, seed=seed, kept_bytes=_KEPT_BYTES)
+        self._work = 0
         self.n_threads, self.engine = n_threads, engine
 
     @property
@@ -110,7 +115,11 @@ class PersonDraws:
         Each cell is (y_true, y_score, person). The numbers are those of `auc_replicates` one by one.
         """
         ranked = [self._rank(*cell) for cell in cells]
-        return replicate_aucs(self._stream, ranked, engine=self.engine, n_threads=self.n_threads)
+        found = replicate_aucs(
+            self._stream, ranked, engine=self.engine, n_threads=self.n_threads, work_before=self._work
+        )
+        self._work += work_of(self._stream, ranked)
+        return found
 
     def sum_replicates(self, values: ArrayLike, person: ArrayLike) -> FloatArray:
         """Sums of `values` over each resample's images, shape [k, n_resamples] for `values` of [k, n].

@@ -63,14 +63,20 @@ def rank_cell(is_positive: BoolArray, scores: FloatArray, codes: IntArray) -> Ra
 
 
 def replicate_aucs(
-    stream: CountStream, cells: Sequence[RankedCell], *, engine: str = "auto", n_threads: int = 1
+    stream: CountStream,
+    cells: Sequence[RankedCell],
+    *,
+    engine: str = "auto",
+    n_threads: int = 1,
+    work_before: int = 0,
 ) -> FloatArray:
     """AUCs of every cell in every resample, shape [cells, n_resamples]; nan where a class is absent.
 
     Each block of counts is drawn once and used for all cells. Neither the engine nor the number of threads
-    changes a number.
+    changes a number. `work_before` is what earlier calls on the same draws amounted to, so that many small
+    calls come to be compiled as one large call is.
     """
-    is_compiled = chooses_numba(engine, stream.n_resamples * (stream.n_units + sum(c.n_images for c in cells)))
+    is_compiled = chooses_numba(engine, work_before + work_of(stream, cells))
     draw, measure = _compiled() if is_compiled else (None, _concordance_numpy)
     out = np.empty((len(cells), stream.n_resamples))
 
@@ -82,6 +88,11 @@ def replicate_aucs(
 
     run_blocks(fill, range(stream.n_blocks), n_threads)
     return out
+
+
+def work_of(stream: CountStream, cells: Sequence[RankedCell]) -> int:
+    """Counts to draw and to look at: (units + images of all cells) x resamples."""
+    return stream.n_resamples * (stream.n_units + sum(cell.n_images for cell in cells))
 
 
 def run_blocks(work: Callable[[int], None], blocks: Iterable[int], n_threads: int) -> None:

@@ -113,6 +113,14 @@ def test_cells_do_not_depend_on_their_company(clustered):
     np.testing.assert_allclose(together[2], 1 - together[0], atol=1e-15)
 
 
+def test_counts_that_are_not_kept_are_drawn_again_alike():
+    kept = CountStream((30, 40), n_resamples=128, seed=3, kept_bytes=70 * 128)
+    drawn = CountStream((30, 40), n_resamples=128, seed=3, kept_bytes=70 * 128 - 1)
+    assert kept.draw(1) is kept.draw(1)
+    assert drawn.draw(1) is not drawn.draw(1)
+    np.testing.assert_array_equal(kept.draw(1), drawn.draw(1))
+
+
 def test_seeds_give_other_draws(clustered):
     first, second = (
         PersonDraws(np.unique(clustered[2]), None, n_resamples=100, seed=seed).auc_replicates(*clustered)
