@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from subgroup_audit.errors import ModelError
 from subgroup_audit.study import Model
+from subgroup_audit.training.checkpoint import MODEL
 from subgroup_audit.training.feeding import Normalisation
 from subgroup_audit.training.names import Source, fetch_published, find_architecture, find_weights_file
 from subgroup_audit.training.weights import load_head, load_trunk, read_weights
@@ -72,7 +74,7 @@ class Trunk:
 
     Attributes
     ----------
-    classifier : name of the layer that the head replaces, as published weights call it; '' if none
+    classifier : names of the layers that the head replaces, as published weights call them
     is_size_fixed : whether it takes images of one size only
     """
 
@@ -119,8 +121,18 @@ def build_network(
     if with_weights and model.weights is not None:
         path = find_weights_file(model.weights, study_folder)
         notes = load_local(network, trunk.classifier, path)
-    is_plain = not (model.pretrained or model.weights)
-    return Built(network, PLAIN if is_plain else trunk.normalisation, trunk.is_size_fixed, tuple(notes))
+    return Built(network, _normalisation(model, trunk, study_folder), trunk.is_size_fixed, tuple(notes))
+
+
+def _normalisation(model: Model, trunk: Trunk, study_folder: str | Path) -> Normalisation:
+    """What the starting weights were trained with: as a fitted model of ours says, else as published."""
+    if model.weights is None:
+        return trunk.normalisation if model.pretrained else PLAIN
+    description = (Path(study_folder) / model.weights).with_name(MODEL)
+    if not description.is_file():
+        return trunk.normalisation
+    record = json.loads(description.read_text(encoding="utf-8"))
+    return Normalisation(float(record["mean"]), float(record["std"]))
 
 
 def build_head(n_features: int, hidden: Sequence[int], n_outputs: int, dropout: float) -> nn.Sequential:
@@ -159,6 +171,10 @@ def _build_timm(name: str, *, size: int, pretrained: bool) -> Trunk:
         raise ModelError(f"timm cannot build '{name}' for {size} px: {error}") from error
     classifier = module.pretrained_cfg.get("classifier") or ()
     names = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    if isinstance(module, timm.models.VGG):
+        # its two layers of 4,096 are head, not trunk: `hidden` says which dense layers a study wants
+        module.pre_logits = nn.Identity()
+        names = (*names, "pre_logits")
     means, stds = module.pretrained_cfg["mean"], module.pretrained_cfg["std"]
     return Trunk(module, names, _grey_normalisation(means, stds), is_fixed)
 
@@ -176,7 +192,12 @@ def _build_torchvision(name: str, *, size: int, pretrained: bool) -> Trunk:
     if "init_weights" in inspect.signature(models.get_model_builder(name)).parameters:
         options["init_weights"] = not pretrained
     module = models.get_model(name, weights="DEFAULT" if pretrained else None, **options)
-    classifier = _remove_classifier(module)
+    if isinstance(module, (models.VGG, models.AlexNet)):
+        module.avgpool = nn.AdaptiveAvgPool2d(1)
+        module.classifier = nn.Identity()
+        classifier = "classifier"
+    else:
+        classifier = _remove_classifier(module)
     _turn_grey(module)
     return Trunk(module, (classifier,), _grey_normalisation(*_IMAGENET), is_fixed)
 

@@ -17,6 +17,7 @@ from torch import nn
 from subgroup_audit.errors import TrainingError
 from subgroup_audit.schema import History, Predictions
 from subgroup_audit.training.architecture import Built, Network, build_network
+from subgroup_audit.training.augment import is_off
 from subgroup_audit.training.checkpoint import (
     CHECKPOINT,
     MODEL,
@@ -30,7 +31,7 @@ from subgroup_audit.training.data import Labels, cut_in_order, read_labels, sele
 from subgroup_audit.training.feeding import FeatureFeed, ImageFeed, choose_feeding
 from subgroup_audit.training.fitted import describe_model, eval_batch_size
 from subgroup_audit.training.loop import Examples, Phase, Progress, Task, infer, seeded, train_epochs
-from subgroup_audit.training.precision import Compute, choose_compute
+from subgroup_audit.training.precision import Compute, choose_compute, same_kernels
 from subgroup_audit.training.recipe import Schedule, make_loss, make_optimiser, to_scores
 from subgroup_audit.training.spec import BatchCallback, EpochReport, FitOutcome, FitSpec, FloatArray, Pixels
 from subgroup_audit.training.trainable import TrainablePart, select_trainable
@@ -107,11 +108,13 @@ def run_fit(
     start = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        fit, train, val = _prepare(
-            spec, cohort, pixels, device=device, folder=folder, on_epoch=on_epoch, on_batch=on_batch, cache=cache
-        )
-        progress = _train(fit, train, val, _data_digest(cohort, targets))
-        scores, asked = _predict_targets(fit, targets)
+        with same_kernels():
+            fit, train, val = _prepare(
+                spec, cohort, pixels, device=device, folder=folder, on_epoch=on_epoch, on_batch=on_batch,
+                cache=cache,
+            )  # fmt: skip
+            progress = _train(fit, train, val, _data_digest(cohort, targets))
+            scores, asked = _predict_targets(fit, targets)
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"fit {spec.label}: {device} ran out of memory with batch_size {spec.recipe.batch_size} at "
@@ -175,8 +178,6 @@ def _examples(fit: _Fit, labels: Labels, *, is_training: bool) -> Examples:
 
 
 def _uses_features(fit: _Fit) -> bool:
-    from subgroup_audit.training.augment import is_off
-
     return fit.part.is_trunk_constant and is_off(fit.spec.recipe.augmentation)
 
 
@@ -368,8 +369,8 @@ def _outcome(fit: _Fit, progress: Progress, counts: tuple[int, int, int], second
 def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
-    names = ("torch", "torchvision", "timm", "opencv-python-headless", "numpy")
-    return {name: version(name) for name in names} | {"threads": str(torch.get_num_threads())}
+    versions = {name: version(name) for name in ("torchvision", "timm", "opencv-python-headless", "numpy")}
+    return versions | {"torch": str(torch.__version__), "threads": str(torch.get_num_threads())}
 
 
 def _data_digest(cohort: pd.DataFrame, targets: pd.DataFrame) -> str:

@@ -11,8 +11,9 @@ import hashlib
 import json
 import os
 import time
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,6 +91,18 @@ def choose_compute(
     return _probed(model, recipe, network, cache or default_cache())
 
 
+@contextmanager
+def same_kernels() -> Iterator[None]:
+    """Let cuDNN use only kernels that repeat their results, and the same ones every time; restored afterwards."""
+    backend = torch.backends.cudnn
+    before = backend.deterministic, backend.benchmark
+    backend.deterministic, backend.benchmark = True, False
+    try:
+        yield
+    finally:
+        backend.deterministic, backend.benchmark = before
+
+
 def default_cache() -> Path:
     """Folder of this package's caches of the user."""
     named = os.environ.get("SUBGROUP_AUDIT_CACHE")
@@ -122,7 +135,7 @@ def _probed(model: Model, recipe: Recipe, network: nn.Module, cache: Path) -> Co
         measured = {"question": question, "images_per_second": _measure(network, recipe)}
         answer = _keep_answer(path, measured)
     precision, is_last = pick_fastest(answer["images_per_second"])
-    speeds = ", ".join(f"{name} {speed:.0f}" for name, speed in answer["images_per_second"].items())
+    speeds = ", ".join(f"{name} {v:.0f}" for name, v in sorted(answer["images_per_second"].items()))
     return Compute("cpu", precision, is_last, how=f"measured images/s: {speeds}")
 
 
@@ -203,8 +216,3 @@ def _step(probe: nn.Module, levels: torch.Tensor, compute: Compute) -> None:
         value = probe(levels).float().square().mean()
     value.backward()
     probe.zero_grad()
-
-
-def describe(compute: Compute) -> dict[str, Any]:
-    """The choice as plain values."""
-    return asdict(compute) | {"layout": compute.layout}

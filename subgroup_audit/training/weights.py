@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def _read_safetensors(path: Path) -> object:
 
 def _read_checkpoint(path: Path) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # torch warns of pickle protocols that it then reads or refuses correctly
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"weights file '{path}' is refused: it holds more than weights, and to read it would run its code; "
