@@ -31,10 +31,11 @@ class FlowStep:
 
 @dataclass(frozen=True)
 class FlowColumn:
-    """The steps of one cohort in order; cohort '' holds the steps that all cohorts share."""
+    """The steps of one cohort in order, then its splits; cohort '' holds the steps that all cohorts share."""
 
     cohort: str
     steps: tuple[FlowStep, ...]
+    splits: tuple[FlowStep, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,14 @@ def flow_columns(flow: pd.DataFrame, study: Study) -> list[FlowColumn]:
     """The flow, shared steps first, then a column per cohort; rows of one step are one box."""
     names = flow["cohort"].fillna("").astype("str")
     order = ["", *in_order([name for name in distinct(names) if name], list(study.cohorts))]
-    return [FlowColumn(name, _flow_steps(flow[names == name])) for name in order if name in set(names.tolist())]
+    return [_flow_column(name, flow[names == name]) for name in order if name in set(names.tolist())]
+
+
+def _flow_column(cohort: str, rows: pd.DataFrame) -> FlowColumn:
+    """A cohort's splits stand beside each other: none follows from another."""
+    steps = _flow_steps(rows)
+    splits = tuple(step for step in steps if cohort and step.step in SPLITS)
+    return FlowColumn(cohort, tuple(step for step in steps if step not in splits), splits)
 
 
 def _flow_steps(rows: pd.DataFrame) -> tuple[FlowStep, ...]:
@@ -104,14 +112,17 @@ def _grid(rows: pd.DataFrame, split: str, cohorts: tuple[str, ...]) -> Grid:
     present = tuple(name for name in cohorts if any(name in line for line in stored.values()))
     lines, previous = [], None
     for (variable, level), line in stored.items():
-        cells = tuple(table1_cell(line.get(name)) for name in present)
-        lines.append(GridRow(variable, level, variable != previous, cells))
+        is_first = variable != previous
+        cells = tuple(table1_cell(line.get(name), with_whole=is_first) for name in present)
+        lines.append(GridRow(variable, level, is_first, cells))
         previous = variable
     return Grid(split, present, tuple(lines))
 
 
-def table1_cell(row: dict[str, Any] | None) -> tuple[str, str, bool]:
+def table1_cell(row: dict[str, Any] | None, *, with_whole: bool = True) -> tuple[str, str, bool]:
     """One entry of Table 1 as text, its standardised mean difference, and whether that is an imbalance.
+
+    What holds for the whole variable, the missing values and the difference, is said once: at its first level.
 
     >>> table1_cell({"n": 120, "percent": 50.0, "mean": None, "sd": None, "smd": 0.21})
     ('120 (50.0 %)', '0.21', True)
@@ -124,6 +135,8 @@ def table1_cell(row: dict[str, Any] | None) -> tuple[str, str, bool]:
         text = f"{count(row['n'])} ({decimal(row['percent'], 1)} %)"
     else:
         text = count(row["n"])
+    if not with_whole:
+        return text, "", False
     if is_number(row.get("missing")) and row["missing"] > 0:
         text += f", {count(row['missing'])} missing"
     smd = row.get("smd")

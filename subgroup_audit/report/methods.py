@@ -87,7 +87,7 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("Seed", "One repetition of the same training with other random numbers; results are means over seeds."),
     (
         "Standardised mean difference (SMD)",
-        "The difference of two cohorts in units of their spread. Above 0.1 is often called an imbalance.",
+        "The difference of two sets of images in units of their spread. Above 0.1 is often called an imbalance.",
     ),
     ("Leakage", "Test images whose person, file or picture was also in training. It makes a model look better."),
 )

@@ -64,6 +64,9 @@ def write_figures(contents: RunContents, folder: Path) -> list[Path]:
 
 
 def _save(figure: Any, folder: Path, name: str) -> list[Path]:
+    """The paths of one figure's files. The layout is found once for every format: finding it takes the time."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     paths = [folder / f"{name}.{suffix}" for suffix in FORMATS]
     for path in paths:
         metadata = NO_DATE[path.suffix[1:]]

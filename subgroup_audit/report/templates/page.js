@@ -2,6 +2,23 @@
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
+  // A long table shows its first rows; a button shows the rest. Without a script every row is shown.
+  const unfold = (table) => {
+    all("tr.folded", table).forEach((row) => row.classList.remove("folded"));
+    if (table.nextElementSibling?.classList.contains("fold")) table.nextElementSibling.remove();
+  };
+  for (const table of all("table[data-shown]")) {
+    const rows = [...table.tBodies[0].rows];
+    if (rows.length <= Number(table.dataset.shown) + 3) continue;
+    rows.slice(Number(table.dataset.shown)).forEach((row) => row.classList.add("folded"));
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "fold";
+    button.textContent = `Show all ${rows.length} rows`;
+    button.addEventListener("click", () => unfold(table));
+    table.after(button);
+  }
+
   // Choosers: one panel of several. Without a script every panel is shown.
   for (const select of all("[data-chooser]")) {
     const panels = all(`[data-panel="${select.dataset.chooser}"]`);
@@ -24,6 +41,7 @@
   };
   for (const button of all("table[data-sortable] .sort")) {
     button.addEventListener("click", () => {
+      unfold(button.closest("table"));
       const heading = button.closest("th");
       const table = heading.closest("table");
       const rises = heading.getAttribute("aria-sort") !== "ascending";
@@ -37,6 +55,7 @@
   for (const field of all("[data-filter]")) {
     const rows = all(`table[data-filtered="${field.dataset.filter}"] tbody tr`);
     field.addEventListener("input", () => {
+      all(`table[data-filtered="${field.dataset.filter}"]`).forEach(unfold);
       const word = field.value.trim().toLowerCase();
       rows.forEach((row) => { row.hidden = word !== "" && !row.textContent.toLowerCase().includes(word); });
     });

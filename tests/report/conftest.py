@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from subgroup_audit.report import Problem, RunContents, Sample
+from subgroup_audit.report import Problem, RunContents, Sample, render_report
 from subgroup_audit.schema import AuditResult
 from subgroup_audit.study import Study
 
@@ -250,26 +253,32 @@ def fabricated_history(study: Study, rng: np.random.Generator, epochs: int = 11)
 
 def fabricated_flow(study: Study) -> pd.DataFrame:
     """Shared steps, then the balance and the split of each cohort."""
-    shared = [
-        ("", "read", "", 0, 0, 26684, 11410),
-        ("", "read", "file could not be decoded", 3, 3, 26681, 11409),
+    rows: list[tuple[Any, ...]] = [
+        ("", "found", "", 26684, None, 26684, None),
+        ("", "read", "file could not be decoded", 3, None, 26681, None),
+        ("", "read", "", 26681, 11409, 26681, 11409),
         ("", "eligibility", "age below 18 or above 120 years", 1482, 611, 25199, 10798),
         ("", "eligibility", "sex or view missing", 12, 12, 25187, 10790),
+        ("", "eligibility", "", 25187, 10790, 25187, 10790),
         ("", "labels", "label is neither opacity nor normal", 11821, 3011, 13366, 8214),
+        ("", "labels", "", 13366, 8214, 13366, 8214),
     ]
-    rows = list(shared)
     for i, name in enumerate(study.cohorts):
-        rows.append((name, "membership", "", 0, 0, 3800 - 400 * i, 2900 - 300 * i))
-        rows.append((name, "balance", "left out to balance label", 1600 - 200 * i, 900, 1100, 980))
+        matched = 3800 - 400 * i
+        rows.append((name, "matched", "", matched, 2900 - 300 * i, matched, 2900 - 300 * i))
+        rows.append((name, "balanced", "not needed for 1,100 balanced images", matched - 1100, 900, 1100, 980))
+        rows.append((name, "balanced", "", 1100, 980, 1100, 980))
+        rows += [(name, split, "", n, n, n, n) for split, n in (("train", 770), ("val", 110), ("test", 220))]
     columns = ["cohort", "step", "reason", "n_images", "n_patients", "left_images", "left_patients"]
-    return pd.DataFrame(rows, columns=columns)
+    whole = {name: "Int64" for name in columns if name.endswith("patients")}
+    return pd.DataFrame(rows, columns=columns).astype(whole)
 
 
 def fabricated_table1(study: Study) -> pd.DataFrame:
     """Age, sex, view and label by cohort and split."""
     rows = []
     for i, cohort in enumerate(study.cohorts):
-        for split in ("train", "val", "test"):
+        for split in ("all", "train", "val", "test"):
             base = {"cohort": cohort, "split": split, "mean": None, "sd": None, "missing": 0, "smd": None}
             rows.append({**base, "variable": "images", "level": "", "n": 770, "percent": None})
             rows.append({**base, "variable": "persons", "level": "", "n": 640, "percent": None})
@@ -381,3 +390,39 @@ def fabricated_contents(*, hostile: bool = False, seed: int = 7, **study: Any) -
             "cached": 0,
         },
     )
+
+
+@pytest.fixture(scope="session")
+def contents() -> RunContents:
+    """A whole run."""
+    return fabricated_contents()
+
+
+@pytest.fixture(scope="session")
+def hostile() -> RunContents:
+    """A whole run whose names try to be markup."""
+    return fabricated_contents(hostile=True)
+
+
+@pytest.fixture(scope="session")
+def hostile_name() -> str:
+    """The name that tries to be markup, as the study holds it."""
+    return HOSTILE[:200]
+
+
+@pytest.fixture(scope="session")
+def make_contents() -> Callable[..., RunContents]:
+    """Make a run with other settings."""
+    return fabricated_contents
+
+
+@pytest.fixture(scope="session")
+def report(contents: RunContents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rendered report of the whole run."""
+    return render_report(contents, tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="session")
+def hostile_report(hostile: RunContents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rendered report of the run with hostile names."""
+    return render_report(hostile, tmp_path_factory.mktemp("hostile"))

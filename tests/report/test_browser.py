@@ -1,0 +1,139 @@
+"""The page in a real browser: drawn, quiet, offline, and within its width."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+WIDTHS = (360, 768, 1440)
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a screen."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=found, args=QUIET)
+        yield started
+        started.close()
+
+
+def open_page(browser: Any, path: Path, width: int = 1440, scheme: str = "light") -> tuple[Any, list[str]]:
+    """The opened page, and a list that fills with errors and requests."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+    page.on("request", lambda request: heard.append(request.url) if request.url.startswith("http") else None)
+    page.goto(path.as_uri())
+    return page, heard
+
+
+def scroll_through(page: Any) -> None:
+    """Bring every part of the page near the screen once."""
+    height = page.evaluate("document.documentElement.scrollHeight")
+    for top in range(0, height, 1200):
+        page.evaluate(f"window.scrollTo({{top: {top}, behavior: 'instant'}})")
+        page.wait_for_timeout(30)
+    for _ in range(100):
+        if page.locator(".plot:not([data-drawn])").count() == 0:
+            return
+        page.wait_for_timeout(100)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["report", "hostile_report"])
+def test_the_page_is_quiet_and_never_wider_than_the_screen(
+    browser: Any, request: pytest.FixtureRequest, name: str, width: int
+) -> None:
+    page, heard = open_page(browser, request.getfixturevalue(name), width, "dark" if width == 768 else "light")
+    scroll_through(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert heard == []
+    page.close()
+
+
+def test_every_curve_is_drawn_in_the_colours_of_the_theme(browser: Any, report: Path) -> None:
+    page, _ = open_page(browser, report)
+    scroll_through(page)
+    assert page.locator(".plot .scatterlayer path.js-line").count() == 20 * 6
+    line = "getComputedStyle(document.querySelector('.plot path.js-line')).stroke"
+    light = page.evaluate(line)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(300)
+    assert page.evaluate(line) != light
+    page.close()
+
+
+def test_the_first_screen_fits_a_laptop(browser: Any, report: Path) -> None:
+    page, _ = open_page(browser, report)
+    bottom = page.locator(".bottom").bounding_box()
+    assert bottom["y"] + bottom["height"] <= 900
+    page.close()
+
+
+def test_forest_marks_stand_where_their_numbers_are(browser: Any, report: Path) -> None:
+    page, _ = open_page(browser, report)
+    row = page.locator(".forest tbody tr").first
+    places = row.locator(".graph > svg").evaluate(
+        """svg => { const box = e => e.getBoundingClientRect(); const all = box(svg);
+        const mark = box(svg.querySelector('.mark path')), zero = box(svg.querySelector('.zero'));
+        return {mark: (mark.left + mark.right) / 2 - all.left, zero: zero.left - all.left, width: all.width}; }"""
+    )
+    estimate = float(row.locator(".numbers").get_attribute("data-value"))
+    assert places["zero"] == pytest.approx(places["width"] / 2, abs=1.5)
+    assert (places["mark"] < places["zero"]) == (estimate < 0)
+    page.close()
+
+
+def test_a_chooser_shows_one_matrix_and_paper_shows_all(browser: Any, report: Path) -> None:
+    page, _ = open_page(browser, report)
+    panels = page.locator('[data-panel="matrix"]')
+    assert [panels.nth(i).is_visible() for i in range(2)] == [True, False]
+    page.select_option('[data-chooser="matrix"]', "1")
+    assert [panels.nth(i).is_visible() for i in range(2)] == [False, True]
+    page.emulate_media(media="print")
+    assert [panels.nth(i).is_visible() for i in range(2)] == [True, True]
+    page.close()
+
+
+def test_headings_sort_and_words_filter(browser: Any, report: Path) -> None:
+    page, _ = open_page(browser, report)
+    table = page.locator(".forest").first
+    values = "rows => rows.map(r => r.querySelector('.numbers').dataset.value).filter(v => v).map(Number)"
+    table.get_by_role("button", name="Difference").press("Enter")
+    found = table.locator("tbody tr").evaluate_all(values)
+    assert found == sorted(found)
+    assert len(found) == 36
+    page.fill('[data-filter="gaps"]', "resnet101")
+    assert table.locator("tbody tr:visible").count() == 20
+    page.close()
+
+
+def test_a_long_table_is_folded_until_it_is_asked_for(browser: Any, report: Path) -> None:
+    page, _ = open_page(browser, report)
+    table = page.locator(".forest").first
+    assert table.locator("tbody tr:visible").count() == 16
+    page.get_by_role("button", name="Show all 40 rows").click()
+    assert table.locator("tbody tr:visible").count() == 40
+    page.close()
+
+
+def test_without_a_script_everything_but_the_curves_is_shown(browser: Any, report: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    assert page.locator("noscript").count() == 1
+    assert page.locator(".heat:visible").count() == 2
+    assert page.locator(".forest tbody tr:visible").count() == 64
+    context.close()
