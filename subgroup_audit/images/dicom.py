@@ -21,8 +21,8 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_d
 from pydicom.uid import UID, JPEGBaseline8Bit
 
 from subgroup_audit.errors import PixelError
+from subgroup_audit.images.fields import FIELDS
 from subgroup_audit.images.grey import Grey, decode_jpeg, fit_square, spread
-from subgroup_audit.images.headers import FIELDS
 
 # Named, since pydicom would take pylibjpeg or gdcm where they happen to be installed, four times slower.
 PREFERRED_PLUGINS = ("pillow", "pydicom")

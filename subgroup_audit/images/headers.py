@@ -10,27 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from subgroup_audit.errors import DataError, PixelError
+from subgroup_audit.errors import DataError
+from subgroup_audit.images.batches import read_batch
+from subgroup_audit.images.fields import FIELDS
 from subgroup_audit.images.parallel import Progress, count_workers, map_batches
 from subgroup_audit.store import digest
 
 VERSION = 1
-FIELDS = (
-    "PatientID",
-    "PatientSex",
-    "PatientAge",
-    "ViewPosition",
-    "StudyInstanceUID",
-    "SOPInstanceUID",
-    "StudyDate",
-    "Modality",
-    "BodyPartExamined",
-    "PhotometricInterpretation",
-    "PixelSpacing",
-    "Rows",
-    "Columns",
-    "Manufacturer",
-)
 MARKS = ("path", "bytes", "mtime_ns")
 
 
@@ -102,28 +88,13 @@ def _stored(index: Path) -> pd.DataFrame:
 def _scan(root: Path, stale: pd.DataFrame, workers: int, progress: Progress | None) -> pd.DataFrame:
     files = stale["path"].tolist()
     rows: list[dict[str, str]] = []
-    work = partial(_read_batch, os.fspath(root))
-    for found in map_batches(work, files, batch=256, workers=workers, worth_processes=4000):
+    work = partial(read_batch, os.fspath(root))
+    for found in map_batches(work, files, batch=256, workers=workers, worth_processes=6000):
         rows += found
         if progress:
             progress(len(rows), len(files))
     fields = pd.DataFrame(rows, columns=["reason", *FIELDS], index=stale.index).astype("str")
     return pd.concat([stale, fields], axis=1)
-
-
-def _read_batch(root: str, files: Sequence[str]) -> list[dict[str, str]]:
-    return [_read_one(Path(root, file)) for file in files]
-
-
-def _read_one(path: Path) -> dict[str, str]:
-    from subgroup_audit.images.dicom import (
-        read_header,
-    )  # pydicom takes long to import, and a warm check needs none
-
-    try:
-        return {"reason": "", **read_header(path)}
-    except PixelError as error:
-        return {"reason": str(error)}
 
 
 def _write(index: Path, table: pd.DataFrame) -> None:

@@ -7,10 +7,9 @@ nothing else; pixels that no ledger row claims are overwritten. Several studies 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock
 
-from subgroup_audit.errors import DataError, PixelError, StoreError
+from subgroup_audit.errors import DataError, StoreError
+from subgroup_audit.images.batches import Decoded, decode_batch
 from subgroup_audit.images.headers import file_marks
 from subgroup_audit.images.parallel import Progress, count_workers, map_batches
 from subgroup_audit.schema import ExclusionTable, ImageTable
@@ -30,8 +30,6 @@ from subgroup_audit.store import digest
 VERSION = 1
 PIXELS, LEDGER = "pixels.u8", "ledger.sqlite"
 CHUNK = 256  # images between two writes of the ledger
-
-Decoded = tuple[bytes, str]  # pixels and their digest, or nothing and the reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +246,7 @@ def _append(
     done = 0
     with closing(_Writer(folder, size)) as writer:
         for decoded in map_batches(
-            work, [mark[0] for mark in marks], batch=32, workers=workers, worth_processes=600
+            work, [mark[0] for mark in marks], batch=32, workers=workers, worth_processes=1500
         ):
             here = list(zip(marks[done : done + len(decoded)], decoded, strict=True))
             failures.update({mark[0]: text for mark, (pixels, text) in here if not pixels})
@@ -295,35 +293,3 @@ class _Writer:
         """Close both files."""
         self._pixels.close()
         self._ledger.close()
-
-
-def decode_batch(root: str, size: int, files: Sequence[str]) -> list[Decoded]:
-    """Pixels and digest of each file; for a file that cannot be decoded, no pixels and the reason."""
-    return list(_decode_each(root, size, files))
-
-
-def _decode_each(root: str, size: int, files: Sequence[str]) -> Iterator[Decoded]:
-    for file in files:
-        try:
-            pixels = decode_file(Path(root, file), size).tobytes()
-        except PixelError as error:
-            yield b"", str(error)
-        else:
-            yield pixels, hashlib.blake2b(pixels, digest_size=16).hexdigest()
-
-
-def decode_file(path: Path, size: int) -> npt.NDArray[np.uint8]:
-    """The image in a file as uint8 [size, size]: JPEG, PNG, TIFF and BMP by their suffix, all others as DICOM.
-
-    Raises
-    ------
-    PixelError
-        The file cannot be decoded; the message is the reason that the flow diagram shows.
-    """
-    from subgroup_audit.images.plain import SUFFIXES, decode_plain
-
-    if path.suffix.lower() in SUFFIXES:
-        return decode_plain(path, size)
-    from subgroup_audit.images.dicom import decode_dicom  # pydicom takes long to import; plain images need none
-
-    return decode_dicom(path, size)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from subgroup_audit.errors import DataError
-from subgroup_audit.images import headers
+from subgroup_audit.images import batches, headers
 from subgroup_audit.images.headers import scan_headers
 
 
@@ -26,8 +26,8 @@ FILES = ["2.dcm", "0.dcm", "text.dcm", "absent.dcm", "1.dcm"]
 
 def _count_reads(monkeypatch) -> list[str]:
     read: list[str] = []
-    original = headers._read_one
-    monkeypatch.setattr(headers, "_read_one", lambda path: read.append(path.name) or original(path))
+    original = batches._read_one
+    monkeypatch.setattr(batches, "_read_one", lambda path: read.append(path.name) or original(path))
     return read
 
 

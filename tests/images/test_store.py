@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from subgroup_audit.errors import DataError, StoreError
+from subgroup_audit.images import batches
 from subgroup_audit.images import store as store_module
 from subgroup_audit.images.store import PixelStore, build_pixel_store, leaves_root
 from subgroup_audit.schema import ImageTable
@@ -57,9 +58,9 @@ def _build(root: Path, names: list[str], cache: Path, **settings) -> PixelStore:
 
 def _count_decodes(monkeypatch) -> list[str]:
     decoded: list[str] = []
-    original = store_module.decode_file
+    original = batches.decode_file
     monkeypatch.setattr(
-        store_module, "decode_file", lambda path, size: decoded.append(path.name) or original(path, size)
+        batches, "decode_file", lambda path, size: decoded.append(path.name) or original(path, size)
     )
     return decoded
 
