@@ -52,6 +52,7 @@ class Pool:
     ----------
     matched : images that match the cohort, before the cap on images of one person
     members : images after the cap
+    crowded_out : images beyond the cap
     cell, part : of each member; cell -1 fits no balance cell
     available : (n_splits, n_cells) counts of members
     """
@@ -59,15 +60,11 @@ class Pool:
     name: str
     matched: Ints
     members: Ints
+    crowded_out: Ints
     cells: Cells
     cell: Ints
     part: Ints
     available: Ints
-
-    @property
-    def crowded_out(self) -> Ints:
-        """Images beyond the cap on images of one person."""
-        return np.setdiff1d(self.matched, self.members)
 
 
 def matching(roster: Roster, cohort: Cohort) -> Mask:
@@ -91,16 +88,14 @@ def fill_pool(study: Study, roster: Roster, label: Levels, name: str, order: Int
     cohort = study.cohorts[name]
     matches = matching(roster, cohort) & (parts >= 0)
     matched = order[matches[order]]
-    members = _cap_persons(matched, roster.persons, study.balance.max_images_per_person)
+    most = study.balance.max_images_per_person
+    is_member = np.ones(len(matched), dtype=bool) if most is None else occurrence(roster.persons[matched]) < most
+    members = matched[is_member]
     cells, cell = _find_cells(study.balance, cohort, roster, label, members)
     part = parts[members]
     placed = cell >= 0
     flat = np.bincount(part[placed] * len(cells.names) + cell[placed], minlength=3 * len(cells.names))
-    return Pool(name, matched, members, cells, cell, part, flat.reshape(3, -1))
-
-
-def _cap_persons(matched: Ints, persons: Ints, most: int | None) -> Ints:
-    return matched if most is None else matched[occurrence(persons[matched]) < most]
+    return Pool(name, matched, members, matched[~is_member], cells, cell, part, flat.reshape(3, -1))
 
 
 def cell_attributes(balance: Balance, cohort: Cohort) -> dict[str, dict[str, float]]:

@@ -73,7 +73,8 @@ def cohort_flow(roster: Roster, draw: Draw, parts: Ints) -> list[Row]:
     """The rows of one cohort: matched, balanced, train, val, test."""
     pool, persons = draw.pool, roster.persons
     rows = [_state(pool.name, "matched", persons[pool.matched])]
-    left = pool.matched
+    is_left = np.zeros(len(roster), dtype=bool)
+    is_left[pool.matched] = True
     drawn_size = f"not needed for {len(draw.drawn):,} balanced images"
     for rule, gone in (
         (CROWDED, pool.crowded_out),
@@ -81,9 +82,10 @@ def cohort_flow(roster: Roster, draw: Draw, parts: Ints) -> list[Row]:
         (drawn_size, draw.left_over[draw.left_cell >= 0]),
     ):
         if len(gone):
-            left = np.setdiff1d(left, gone, assume_unique=True)
+            is_left[gone] = False
             counted = (len(gone), _count_persons(persons[gone]))
-            rows.append((pool.name, "balanced", rule, *counted, len(left), _count_persons(persons[left])))
+            left = (int(is_left.sum()), _count_persons(persons[is_left]))
+            rows.append((pool.name, "balanced", rule, *counted, *left))
     rows.append(_state(pool.name, "balanced", persons[draw.drawn]))
     for i, split in enumerate(SPLITS):
         rows.append(_state(pool.name, split, persons[draw.drawn[parts[draw.drawn] == i]]))
@@ -109,8 +111,11 @@ def as_flow(rows: list[Row]) -> pd.DataFrame:
 def unread_images(exclusions: ExclusionTable, roster: Roster) -> pd.DataFrame:
     """The images that the source itself left out and that are not in its image table, each once."""
     frame = exclusions.frame
-    elsewhere = ~frame["image_id"].isin(roster.frame["image_id"])
-    return frame[elsewhere].drop_duplicates("image_id")
+    if frame.empty:
+        return frame
+    elsewhere = pd.Index(roster.frame["image_id"]).get_indexer(pd.Index(frame["image_id"])) < 0
+    unread: pd.DataFrame = frame[elsewhere]
+    return unread.drop_duplicates("image_id")
 
 
 def source_counts(roster: Roster, labels: LabelTable) -> pd.DataFrame:

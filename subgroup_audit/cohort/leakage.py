@@ -157,7 +157,7 @@ def image_level_leakage(
                 "train_cohort": seen.cohort,
                 "test_cohort": other.cohort,
                 "n_images": len(other.images),
-                "n_patients": len(np.unique(persons[other.images])),
+                "n_patients": int(np.count_nonzero(np.bincount(persons[other.images]))),
                 "share_of_test_images_of_seen_persons": float(leaks.mean()) if len(leaks) else 0.0,
             }
         )

@@ -1,0 +1,84 @@
+"""Time and memory of drawing cohorts from invented metadata.
+
+    python benchmarks/cohorts.py                 # 100,000 and 1,000,000 images
+    python benchmarks/cohorts.py 26684 377110    # any sizes
+
+Goals: 100,000 images within 2 s, 1,000,000 within 20 s, Table 1 apart.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+
+from subgroup_audit.cohort import design_cohorts
+from subgroup_audit.schema import ExclusionTable, ImageTable, LabelTable, SourceTables
+from subgroup_audit.study import Study
+
+LABELS = ("Opacity", "Normal", "Other")
+
+
+def invent_tables(n_images: int) -> SourceTables:
+    """Images of persons who have one to many of them, as in hospital archives: about 2.4 each."""
+    rng = np.random.default_rng(0)
+    n_persons = max(1, int(n_images / 2.4))
+    weight = rng.gamma(0.7, size=n_persons)
+    person = rng.choice(n_persons, size=n_images, p=weight / weight.sum())
+    ids = pd.Series(np.arange(n_images)).astype(str).str.zfill(9)
+    images = pd.DataFrame(
+        {
+            "image_id": ids,
+            "patient_id": "p" + pd.Series(person).astype(str).str.zfill(8),
+            "exam_id": ids,
+            "path": ids + ".dcm",
+            "sex": rng.choice(["F", "M"], size=n_persons)[person],
+            "view": rng.choice(["AP", "PA"], size=n_images),
+            "age_years": rng.integers(0, 130, size=n_persons)[person].astype(float),
+            "photometric": "MONOCHROME2",
+            "source": "invented",
+        }
+    )
+    finding = rng.choice(LABELS, size=n_images, p=[0.23, 0.33, 0.44])
+    labels = pd.DataFrame({"image_id": ids, "finding": finding, "label": 1, "label_source": "invented"})
+    empty = ExclusionTable(pd.DataFrame({"image_id": [], "step": [], "reason": []}))
+    return SourceTables(ImageTable(images), LabelTable(labels), empty)
+
+
+def nine_cohorts() -> Study:
+    """All, each sex, each view and their crossings, balanced over label, sex and view."""
+    groups = {"all": {}, "F": {"sex": "F"}, "M": {"sex": "M"}, "AP": {"view": "AP"}, "PA": {"view": "PA"}}
+    crossed = {f"{s}_{v}": {"sex": s, "view": v} for s in "FM" for v in ("AP", "PA")}
+    return Study.model_validate(
+        {
+            "study": "benchmark",
+            "data": {"source": "table"},
+            "findings": {"opacity": {"positive": ["Opacity"]}},
+            "cohorts": {**groups, **crossed},
+            "balance": {"over": ["label", "sex", "view"]},
+            "models": ["resnet50"],
+        }
+    )
+
+
+def main(sizes: list[int]) -> None:
+    """Print one line per size."""
+    study = nine_cohorts()
+    print("images      draw       with Table 1   manifest rows   peak memory")
+    for n_images in sizes:
+        tables = invent_tables(n_images)
+        seconds = []
+        for describe in (False, True):
+            start = time.perf_counter()
+            design = design_cohorts(study, tables, describe=describe)
+            seconds.append(time.perf_counter() - start)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+        rows = len(design.manifest)
+        print(f"{n_images:<11,} {seconds[0]:6.2f} s   {seconds[1]:8.2f} s     {rows:<13,}   {peak:.1f} GiB")
+
+
+if __name__ == "__main__":
+    main([int(size) for size in sys.argv[1:]] or [100_000, 1_000_000])
