@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -75,32 +76,39 @@ def _column_names(path: Path, delimiter: str) -> list[str]:
             return list(read_schema(path).names)
         except (OSError, ArrowException) as error:
             raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
-    return list(_read_csv(path, delimiter, None, n_rows=0).columns)
+    return list(_read_csv(path, delimiter, n_rows=0).columns)
 
 
 def _read(path: Path, delimiter: str, wanted: list[str]) -> pd.DataFrame:
     if path.suffix == ".parquet":
         frame = pd.read_parquet(path, columns=wanted)
         return frame.astype("str").replace("", None)
-    return _read_csv(path, delimiter, wanted, n_rows=None)
+    return _read_csv(path, delimiter)[wanted]
 
 
-def _read_csv(path: Path, delimiter: str, wanted: list[str] | None, n_rows: int | None) -> pd.DataFrame:
+def _read_csv(path: Path, delimiter: str, n_rows: int | None = None) -> pd.DataFrame:
+    """Every column: with some only, pandas would silently shift rows that have more fields than the header."""
     try:
-        return pd.read_csv(
-            path,
-            sep=delimiter,
-            usecols=wanted,
-            nrows=n_rows,
-            dtype="str",
-            keep_default_na=False,
-            na_values=[""],
-            encoding="utf-8-sig",
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                path,
+                sep=delimiter,
+                nrows=n_rows,
+                index_col=False,
+                dtype="str",
+                keep_default_na=False,
+                na_values=[""],
+                encoding="utf-8-sig",
+            )
     except FileNotFoundError as error:
         siblings = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
         near = nearest(path.name, siblings) or sorted(siblings)[:5]
         hint = f"; there lie {', '.join(near)}" if near else ""
         raise DataError(f"{path}: no such file{hint}") from error
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: cannot be read as a table in UTF-8: {error}") from error
+    except pd.errors.ParserWarning as error:
+        raise DataError(
+            f"{path}: rows have more fields than the header, so it is unclear which is which"
+        ) from error
+    except (OSError, EOFError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: cannot be read as a table in UTF-8: {str(error).strip()}") from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from multiprocessing import parent_process
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +18,8 @@ Decoded = tuple[bytes, str]  # pixels and their digest, or nothing and the reaso
 
 def decode_batch(root: str, size: int, files: Sequence[str]) -> list[Decoded]:
     """Pixels and digest of each file; for a file that cannot be decoded, no pixels and the reason."""
+    if parent_process() is not None:  # one of several: threads of OpenCV's own would only get in the way
+        cv2.setNumThreads(1)
     return list(_decode_each(root, size, files))
 
 

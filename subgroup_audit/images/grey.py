@@ -49,14 +49,15 @@ def spread(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None)
 
     Parameters
     ----------
-    valid : where given, only these pixels decide the range; the others are clipped to it
+    valid : where given, only these pixels decide the range; the others, and what is not finite, are clipped to it
     """
-    inside = values if valid is None or not valid.any() else values[valid]
+    is_used = np.isfinite(values) if valid is None else valid & np.isfinite(values)
+    inside = values[is_used] if is_used.any() else np.zeros(1)
     low, high = float(inside.min()), float(inside.max())
     if high == low:
         return np.zeros(values.shape, dtype=np.float32)
-    moved = (values.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
-    return np.clip(moved, 0.0, 255.0, out=moved)
+    bounded = np.clip(np.where(np.isnan(values), low, values), low, high)
+    return np.asarray((bounded - low) * (255.0 / (high - low)), dtype=np.float32)
 
 
 def decode_jpeg(data: bytes, size: int) -> Grey:

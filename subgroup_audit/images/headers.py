@@ -46,10 +46,9 @@ def scan_headers(
     if not len(stale):
         return known
     fresh = _scan(root, now.iloc[stale], count_workers(workers), progress)
-    table = pd.concat([known.drop(index=known.index[stale]), fresh]).set_index("path").loc[list(files)]
-    table = table.reset_index()
-    _write(index, table)
-    return table
+    known.loc[fresh.index, ["reason", *FIELDS]] = fresh[["reason", *FIELDS]]
+    _write(index, known)
+    return known
 
 
 def file_marks(root: Path, files: Sequence[str]) -> pd.DataFrame:
@@ -101,7 +100,7 @@ def _write(index: Path, table: pd.DataFrame) -> None:
     """Keep what could be read, with what is known of other files below the same root."""
     others = _stored(index)
     others = others[~others["path"].isin(table["path"])]
-    readable = pd.concat([others, table[table["reason"] == ""]])
+    readable = pd.concat([others, table[table["reason"] == ""].drop_duplicates("path")])
     partial_file = index.with_name(f".{index.name}.{os.getpid()}")
     try:
         index.parent.mkdir(parents=True, exist_ok=True)

@@ -211,8 +211,8 @@ def _read_ledger(folder: Path, size: int) -> pd.DataFrame:
     columns = ["path", "bytes", "mtime_ns", "slot", "pixel_digest"]
     rows: list[tuple[str, int, int, int, str]] = []
     if (folder / LEDGER).is_file() and (folder / PIXELS).is_file():
-        try:
-            with closing(sqlite3.connect(f"{(folder / LEDGER).resolve().as_uri()}?mode=ro", uri=True)) as ledger:
+        try:  # writable: a build that was killed while writing leaves a journal for the next reader to roll back
+            with closing(sqlite3.connect(f"{(folder / LEDGER).resolve().as_uri()}?mode=rw", uri=True)) as ledger:
                 rows = ledger.execute(f"SELECT {', '.join(columns)} FROM stored").fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"{folder}: the pixel store is damaged ({error}); delete this folder") from error

@@ -165,6 +165,11 @@ def test_missing_columns_are_all_named(load, put, root) -> None:
     [
         (HEAD, "meta.csv: the table has no rows"),
         ("a,b\n1,2,3,4\n1,2,3,4,5\n", "meta.csv: column 'file' is missing; nearest present: a, b"),
+        (
+            HEAD + ROWS.replace("\n", ",extra\n"),
+            "meta.csv: rows have more fields than the header, so it is unclear",
+        ),
+        (HEAD + ROWS + "a,b,c,d,e,f,g,h,i\n", "meta.csv: cannot be read as a table in UTF-8: Error tokenizing"),
         ("\0", "meta.csv: column 'file' is missing"),
     ],
 )

@@ -36,6 +36,12 @@ def test_colour_and_transparency_become_luminance(tmp_path: Path, ramp: np.ndarr
     assert np.abs(decode_plain(path, 64).astype(int) - ramp).mean() <= tolerance
 
 
+def test_float_values_that_are_not_finite(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.array([[1.0, np.nan], [np.inf, 3.0]], dtype=np.float32)).save(path)
+    np.testing.assert_array_equal(decode_plain(path, 2), [[0, 0], [255, 255]])
+
+
 def test_one_bit_image(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(np.eye(8, dtype=bool)).save(path)

@@ -244,6 +244,25 @@ def test_a_killed_build_goes_on_and_gives_the_same(tmp_path: Path, after: int) -
     np.testing.assert_array_equal(resumed.gather(np.arange(400)), whole.gather(np.arange(400)))
 
 
+HALF_WRITTEN = """
+import os, signal, sqlite3, sys
+ledger = sqlite3.connect(sys.argv[1])
+ledger.execute("PRAGMA cache_size = 1")
+ledger.execute("UPDATE stored SET pixel_digest = 'wrong'")
+ledger.executemany("INSERT INTO stored VALUES (?, 1, 1, 1, 'x')", [(str(n) * 200,) for n in range(5000)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_ledger_half_written_when_killed_is_rolled_back(root: Path, tmp_path: Path) -> None:
+    before = _build(root, _names(N), tmp_path)
+    ledger = before.path.parent / "ledger.sqlite"
+    subprocess.run([sys.executable, "-c", HALF_WRITTEN, ledger], check=False)
+    assert ledger.with_name("ledger.sqlite-journal").is_file()
+    assert _build(root, _names(N), tmp_path).digest == before.digest
+    assert not ledger.with_name("ledger.sqlite-journal").exists()
+
+
 @pytest.mark.parametrize(
     ("path", "leaves"),
     [("a/b.png", False), ("a/../b.png", True), ("..\\b.png", True), ("/b.png", True), ("a..b/c.png", False)],
