@@ -43,8 +43,8 @@ def bootstrap_interval(
     estimate : float
         The statistic of the data themselves.
     method : {'percentile', 'basic', 'bca', 'studentised'}
-        'percentile' is the usual one. 'bca' needs `influence` and is no safe default: for gaps it covers as
-        little as 66 % of 95. 'studentised' needs `standard_error` and `replicate_errors`.
+        'percentile' is the usual one. 'bca' needs `influence` and is no safe default: near an AUC of 1 it
+        covers as little as the percentile does. 'studentised' needs `standard_error` and `replicate_errors`.
     influence : array [n_persons], optional
         Each person's pull on the estimate, e.g. `AucComponents.influence()`: gives BCa its acceleration.
     standard_error, replicate_errors : float, array [n_resamples], optional

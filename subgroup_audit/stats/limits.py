@@ -54,7 +54,7 @@ class MoverLimits:
     where x and y are the distances of the two opposite limits (lower of a, upper of b), and x_a, x_b (y_a, y_b)
     those of the two lower (upper) ones. Zou 2007, doi:10.1037/1082-989X.12.4.399, has (x - y)^2 in the last
     term: the same for symmetric limits, but for those of AUCs it leaves a model that is compared with itself
-    an interval of several points, and falls to 90 % coverage at r = 0.99.
+    an interval of several points, and falls to 91 % coverage for nearly equal models.
     """
 
     minuend: AucLimits
