@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from errno import ENOSPC
+from io import FileIO
 from multiprocessing import parent_process
 from pathlib import Path
 
@@ -13,24 +15,34 @@ import numpy.typing as npt
 
 from subgroup_audit.errors import PixelError
 
-Decoded = tuple[bytes, str]  # pixels and their digest, or nothing and the reason
+Stored = tuple[str, str]  # digest of the pixels, or '' and the reason
 
 
-def decode_batch(root: str, size: int, files: Sequence[str]) -> list[Decoded]:
-    """Pixels and digest of each file; for a file that cannot be decoded, no pixels and the reason."""
+def store_batch(root: str, size: int, pixels: str, files: Sequence[tuple[str, int]]) -> list[Stored]:
+    """Digest of each file, or the reason it has none; pixels go to the file `pixels`, into their slots.
+
+    Writing here, not in the process that asks, spares sending the pixels through a pipe.
+
+    Parameters
+    ----------
+    pixels : existing file of images, one after the other; others may be writing other slots of it
+    files : path below `root`, and slot
+    """
     if parent_process() is not None:  # one of several: threads of OpenCV's own would only get in the way
         cv2.setNumThreads(1)
-    return list(_decode_each(root, size, files))
+    with Path(pixels).open("r+b", buffering=0) as target:
+        return [_store_one(Path(root, file), size, target, slot) for file, slot in files]
 
 
-def _decode_each(root: str, size: int, files: Sequence[str]) -> Iterator[Decoded]:
-    for file in files:
-        try:
-            pixels = decode_file(Path(root, file), size).tobytes()
-        except PixelError as error:
-            yield b"", str(error)
-        else:
-            yield pixels, hashlib.blake2b(pixels, digest_size=16).hexdigest()
+def _store_one(path: Path, size: int, target: FileIO, slot: int) -> Stored:
+    try:
+        image = decode_file(path, size).tobytes()
+    except PixelError as error:
+        return "", str(error)
+    target.seek(slot * len(image))
+    if target.write(image) != len(image):
+        raise OSError(ENOSPC, "no space left for pixels")
+    return hashlib.blake2b(image, digest_size=16).hexdigest(), ""
 
 
 def decode_file(path: Path, size: int) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 The ledger (SQLite) is keyed by path below the root, size in bytes and modification time, and is written after the
 pixels that it speaks of have reached the disk. A build that is killed therefore loses the images under way and
-nothing else; pixels that no ledger row claims are overwritten. Several studies share one store.
+nothing else; slots that no ledger row claims are used again or lie empty. Several studies share one store.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,7 +22,7 @@ import pandas as pd
 from filelock import FileLock
 
 from subgroup_audit.errors import DataError, StoreError
-from subgroup_audit.images.batches import Decoded, decode_batch
+from subgroup_audit.images.batches import store_batch
 from subgroup_audit.images.headers import file_marks
 from subgroup_audit.images.parallel import Progress, count_workers, map_batches
 from subgroup_audit.schema import ExclusionTable, ImageTable
@@ -240,56 +241,60 @@ def _append(
     folder: Path, root: str, undone: pd.DataFrame, size: int, workers: int, progress: Progress | None
 ) -> dict[str, str]:
     marks = list(undone[["path", "bytes", "mtime_ns"]].itertuples(index=False, name=None))
-    work = partial(decode_batch, root, size)
+    (folder / PIXELS).touch()
     failures: dict[str, str] = {}
-    chunk: list[tuple[tuple[str, int, int], Decoded]] = []
-    done = 0
-    with closing(_Writer(folder, size)) as writer:
-        for decoded in map_batches(
-            work, [mark[0] for mark in marks], batch=32, workers=workers, worth_processes=1500
-        ):
-            here = list(zip(marks[done : done + len(decoded)], decoded, strict=True))
-            failures.update({mark[0]: text for mark, (pixels, text) in here if not pixels})
-            chunk += [entry for entry in here if entry[1][0]]
-            done += len(here)
-            if len(chunk) >= CHUNK:
-                writer.add(chunk)
-                chunk = []
+    with closing(_Ledger(folder)) as ledger:
+        slots = range(ledger.next_slot(), ledger.next_slot() + len(marks))
+        work = partial(store_batch, root, size, os.fspath(folder / PIXELS))
+        files = [(mark[0], slot) for mark, slot in zip(marks, slots, strict=True)]
+        assigned = zip(marks, slots, strict=True)
+        done = 0
+        for stored in map_batches(work, files, batch=32, workers=workers, worth_processes=1500):
+            for (mark, slot), (text, reason) in zip(islice(assigned, len(stored)), stored, strict=True):
+                if text:
+                    ledger.claim((*mark, slot, text))
+                else:
+                    failures[mark[0]] = reason
+            done += len(stored)
             if progress:
                 progress(done, len(marks))
-        writer.add(chunk)
+        ledger.commit()
     return failures
 
 
-class _Writer:
-    """Appends images to a store: pixels first, then, once they are on the disk, their rows in the ledger."""
+class _Ledger:
+    """Says which slots hold which file, and only once their pixels have reached the disk."""
 
-    def __init__(self, folder: Path, size: int) -> None:
-        self._n_bytes = size * size
-        self._ledger = sqlite3.connect(folder / LEDGER)
-        self._ledger.execute(
+    def __init__(self, folder: Path) -> None:
+        self._pixels = folder / PIXELS
+        self._claims: list[tuple[str, int, int, int, str]] = []
+        self._database = sqlite3.connect(folder / LEDGER)
+        self._database.execute(
             "CREATE TABLE IF NOT EXISTS stored (path TEXT, bytes INTEGER, mtime_ns INTEGER, slot INTEGER,"
             " pixel_digest TEXT, PRIMARY KEY (path, bytes, mtime_ns))"
         )
-        (folder / PIXELS).touch()
-        self._pixels = (folder / PIXELS).open("r+b")
-        (last,) = self._ledger.execute("SELECT max(slot) FROM stored").fetchone()
-        self._next = 0 if last is None else last + 1
 
-    def add(self, chunk: Sequence[tuple[tuple[str, int, int], Decoded]]) -> None:
-        """Store the images of a chunk, all or none."""
-        if not chunk:
+    def next_slot(self) -> int:
+        """The first slot after all that are claimed."""
+        (last,) = self._database.execute("SELECT max(slot) FROM stored").fetchone()
+        return 0 if last is None else int(last) + 1
+
+    def claim(self, row: tuple[str, int, int, int, str]) -> None:
+        """Note path, bytes, mtime_ns, slot and digest of pixels that were written; commit now and then."""
+        self._claims.append(row)
+        if len(self._claims) >= CHUNK:
+            self.commit()
+
+    def commit(self) -> None:
+        """Bring the pixels to the disk, then the notes."""
+        if not self._claims:
             return
-        self._pixels.seek(self._next * self._n_bytes)
-        self._pixels.write(b"".join(pixels for _, (pixels, _) in chunk))
-        self._pixels.flush()
-        os.fsync(self._pixels.fileno())
-        rows = [(*mark, self._next + i, text) for i, (mark, (_, text)) in enumerate(chunk)]
-        with self._ledger:
-            self._ledger.executemany("INSERT OR REPLACE INTO stored VALUES (?, ?, ?, ?, ?)", rows)
-        self._next += len(chunk)
+        with self._pixels.open("r+b") as pixels:
+            os.fsync(pixels.fileno())
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO stored VALUES (?, ?, ?, ?, ?)", self._claims)
+        self._claims = []
 
     def close(self) -> None:
-        """Close both files."""
-        self._pixels.close()
-        self._ledger.close()
+        """Close the database."""
+        self._database.close()
