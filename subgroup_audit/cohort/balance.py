@@ -135,10 +135,12 @@ def _value_shares(
     if not shares:
         seen = np.unique(levels.codes[members])
         names = [levels.names[i] for i in seen if not (attribute == LABEL and levels.names[i] == UNKNOWN)]
-        return [(name, Fraction(1, len(names))) for name in names]
+        return [(name, Fraction(1, len(names))) for name in names] or [("known", Fraction(1))]
     allowed = value_texts(cohort.where[attribute]) if attribute in cohort.where else tuple(shares)
     kept = {value: Fraction(share).limit_denominator(10_000) for value, share in shares.items()}
     kept = {value: share for value, share in kept.items() if share > 0 and value in allowed}
+    if not kept:
+        return [(" or ".join(shares), Fraction(1))]  # one cell without images, for the message to name
     total = sum(kept.values())
     return [(value, share / total) for value, share in kept.items()]
 

@@ -26,6 +26,7 @@ from subgroup_audit.cohort.leakage import (
 from subgroup_audit.cohort.priority import priority
 from subgroup_audit.cohort.roster import LABEL, Ints, Roster, read_roster, unknown_attributes, value_texts
 from subgroup_audit.cohort.split import TEST, divide, follow_official, split_units, unite_persons
+from subgroup_audit.cohort.table1 import COLUMNS as TABLE1_COLUMNS
 from subgroup_audit.cohort.table1 import describe_cohort
 from subgroup_audit.errors import CohortError
 from subgroup_audit.schema import SPLITS, UNKNOWN, CohortManifest, ExclusionTable, SourceTables
@@ -114,7 +115,7 @@ def design_cohorts(
             [ceiling_rows(d, drawn.fractions, study.balance) for d in drawn.draws], ignore_index=True
         ),
         counts=source_counts(drawn.roster, tables.labels),
-        table1=_table1(study, drawn) if describe else pd.DataFrame(),
+        table1=_table1(study, drawn) if describe else pd.DataFrame(columns=list(TABLE1_COLUMNS)),
         leakage=certificate,
         image_level_leakage=one_by_one,
         notes=tuple(drawn.notes),
@@ -366,7 +367,7 @@ def _table1(study: Study, drawn: _Drawn) -> pd.DataFrame:
 
 def _leakage(study: Study, drawn: _Drawn) -> tuple[pd.DataFrame, pd.DataFrame]:
     cohorts = {draw.pool.name: Drawn(draw.pool.name, draw.drawn) for draw in drawn.draws}
-    train = [cohorts[name] for name in study.train_cohorts]
+    train = [cohorts[name] for name in dict.fromkeys(cohort for cohort, *_ in study.fit_combinations())]
     test = [cohorts[name] for name in study.test_cohorts]
     unit = BY_IMAGE if study.split.unit == "image" else BY_PERSON
     same = identities(drawn.roster, drawn.digests)

@@ -209,6 +209,13 @@ def test_a_cell_without_images_is_named(invent, replace, study):
     assert str(error.value) == "cohort 'F' cannot be balanced: cell label=1, view=PA has 0 images in split train"
 
 
+def test_shares_that_a_cohort_cannot_have_are_named(tables, study):
+    asked = study(cohorts={"F": {"where": {"sex": "F"}, "shares": {"sex": {"M": 1.0}}}, "M": {"sex": "M"}})
+    with pytest.raises(CohortError) as error:
+        draw(asked, tables)
+    assert str(error.value) == "cohort 'F' cannot be balanced: cell label=0, sex=M has 0 images in split train"
+
+
 def test_the_ceiling_frame_says_what_balancing_cost(tables, study):
     design = draw(study(), tables)
     ceiling, frame = design.ceiling, design.manifest.frame

@@ -142,6 +142,19 @@ def test_several_findings_give_a_row_for_each_known_one(study):
     )
 
 
+def test_a_cohort_where_the_first_finding_is_never_known_cannot_be_balanced_over_it(study):
+    images, labels = _two_findings()
+    images["view"] = ["PA" if i % 2 else "AP" for i in range(80)]
+    labels = labels[
+        labels["finding"].isin(["B", "No B"]) | labels["image_id"].isin(images.query("view == 'PA'")["image_id"])
+    ]
+    tables = SourceTables(ImageTable(images), LabelTable(labels), ExclusionTable.empty())
+    findings = {"a": {"positive": ["A"], "negative": ["No A"]}, "b": {"positive": ["B"], "negative": ["No B"]}}
+    with pytest.raises(CohortError) as error:
+        draw(study(findings=findings, cohorts={"AP": {"view": "AP"}}), tables)
+    assert str(error.value) == "cohort 'AP' cannot be balanced: cell label=known has 0 images in split train"
+
+
 def _two_findings():
     ids = [f"{i:03d}" for i in range(80)]
     images = pd.DataFrame(
