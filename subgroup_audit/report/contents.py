@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import bidirectional
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,10 @@ PART_NAMES: Mapping[str, str] = {
     "image_level_leakage": "What an image-level split would leak",
     "samples": "The sample radiographs",
 }
+
+
+# Letters and marks that change the direction of writing, as Unicode classes them.
+TURNING = frozenset({"R", "AL", "RLE", "RLO", "LRE", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +132,17 @@ class RunContents:
         if causes:
             return f"{name} {verb} missing: step '{causes[0].step}' failed. {causes[0].message}"
         return f"{name} {verb} missing: this run has not stored any."
+
+
+def isolated(name: Any) -> str:
+    """The name as it can stand in a sentence: one that turns the direction of writing turns only itself.
+
+    >>> isolated("F_PA"), isolated("\u202eabc") == "\u2068\u202eabc\u2069"
+    ('F_PA', True)
+    """
+    text = str(name)
+    turns = any(bidirectional(letter) in TURNING for letter in text)
+    return f"\u2068{text}\u2069" if turns else text
 
 
 def rows_of(frame: pd.DataFrame | None) -> list[dict[str, Any]]:

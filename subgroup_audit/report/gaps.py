@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from subgroup_audit.report.axes import Axis, auc_axis, difference_axis
-from subgroup_audit.report.contents import rows_of
+from subgroup_audit.report.contents import isolated, rows_of
 from subgroup_audit.report.matrix import MACRO_MEAN, matching_references
 from subgroup_audit.report.numerals import is_number
 from subgroup_audit.study import Reference, Study
@@ -42,6 +42,7 @@ class GapRow:
     bootstrap_low_at: float | None
     bootstrap_high_at: float | None
     is_cut: bool
+    is_corrected_away: bool
 
 
 @dataclass(frozen=True)
@@ -83,17 +84,23 @@ def verdict_key(verdict: str) -> str:
 
 
 def ranked(contrasts: pd.DataFrame) -> pd.DataFrame:
-    """The gaps by importance: verdict, then the macro mean before single findings, then size; ties keep order."""
+    """The gaps by importance: verdict, what correction leaves, the macro mean first, size; ties keep order."""
     order = {verdict: place for place, verdict in enumerate(VERDICT_KEYS)}
     keys = pd.DataFrame(
         {
             "verdict": contrasts["verdict"].map(order).fillna(len(order)),
+            "away": contrasts["p_adjusted"] >= 1 - contrasts["confidence_level"],
             "single": contrasts["finding"] != MACRO_MEAN,
             "size": -contrasts["estimate"].abs().fillna(-1.0),
         },
         index=contrasts.index,
     )
-    return contrasts.loc[keys.sort_values(["verdict", "single", "size"], kind="stable").index]
+    return contrasts.loc[keys.sort_values(["verdict", "away", "single", "size"], kind="stable").index]
+
+
+def is_corrected_away(row: dict[str, Any]) -> bool:
+    """Whether the stored adjusted p-value no longer shows a difference at the row's confidence level."""
+    return is_number(row["p_adjusted"]) and float(row["p_adjusted"]) >= 1 - float(row["confidence_level"])
 
 
 def verdict_counts(contrasts: pd.DataFrame, kinds: Sequence[str] = TESTED_KINDS) -> dict[str, int]:
@@ -110,7 +117,7 @@ def margin_of(contrasts: pd.DataFrame, study: Study) -> float:
 
 def comparison_label(row: dict[str, Any]) -> str:
     """A gap in a few words: the term that is subtracted from, minus the one that is subtracted."""
-    train, test, other = row["train_cohort"], row["test_group"], row["other"]
+    train, test, other = (isolated(row[name]) for name in ("train_cohort", "test_group", "other"))
     if row["kind"] == "subgroup_gap":
         return f"Trained on {train}: {test} − {other}"
     if row["kind"] == "transfer_gap":
@@ -153,6 +160,7 @@ def _gap_row(row: dict[str, Any], axis: Axis, names: Sequence[str]) -> GapRow:
         bootstrap_low_at=place("bootstrap_low"),
         bootstrap_high_at=place("bootstrap_high"),
         is_cut=any(end < axis.low or end > axis.high for end in ends),
+        is_corrected_away=row["verdict"] == "gap" and is_corrected_away(row),
     )
 
 

@@ -127,7 +127,8 @@ def _data_paragraph(study: Study) -> str:
     split = f"an official split (attribute {study.split.official})" if study.split.official else shares
     return (
         f"Radiographs came from the data set {study.data.source}{_cite(cited)}. "
-        f"The findings were {listed(list(study.finding_names))}. "
+        f"{'The finding was' if len(study.finding_names) == 1 else 'The findings were'} "
+        f"{listed(list(study.finding_names))}. "
         f"{count(len(study.cohorts))} cohorts were formed: {listed(cohorts)}.{balanced} {size} "
         f"Data were split {unit} ({split})."
     )

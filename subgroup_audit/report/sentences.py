@@ -8,8 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from subgroup_audit.report.contents import RunContents, rows_of
-from subgroup_audit.report.gaps import TESTED_KINDS, margin_of, ranked, verdict_counts, verdict_key
+from subgroup_audit.report.contents import RunContents, isolated, rows_of
+from subgroup_audit.report.gaps import (
+    TESTED_KINDS,
+    is_corrected_away,
+    margin_of,
+    ranked,
+    verdict_counts,
+    verdict_key,
+)
 from subgroup_audit.report.numerals import count, decimal, interval, is_number, listed, plural, signed
 from subgroup_audit.schema import AuditResult
 from subgroup_audit.study import Study
@@ -31,6 +38,8 @@ VERDICT_WORDS: Mapping[str, str] = {
     "absent": "not estimable",
     "descriptive": "descriptive",
 }
+
+AWAY = ", but not after correction for the number of comparisons"
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,7 @@ def _card(row: dict[str, Any], total: int) -> Card:
         value=signed(row["estimate"]),
         interval=interval(row["low"], row["high"], with_signs=True),
         verdict_key=key,
-        verdict=VERDICT_WORDS[key],
+        verdict=VERDICT_WORDS[key] + (AWAY if key == "gap" and is_corrected_away(row) else ""),
         sentence=gap_sentence(row),
         note=_card_note(row, key, total),
     )
@@ -178,7 +187,7 @@ def gap_sentence(row: dict[str, Any]) -> str:
     if not is_number(row["estimate"]):
         return f"{row['minuend']} against {row['subtrahend']}: not estimable."
     high, low = decimal(row["minuend_estimate"]), decimal(row["subtrahend_estimate"])
-    train, test, other, model = (row[name] for name in ("train_cohort", "test_group", "other", "model"))
+    train, test, other, model = (isolated(row[name]) for name in ("train_cohort", "test_group", "other", "model"))
     sentences = {
         "subgroup_gap": f"{model} trained on {train} reaches AUC {high} in {test} and {low} in {other}.",
         "transfer_gap": f"In {test}, {model} reaches AUC {high} when trained on {train} and {low} when trained "
@@ -230,7 +239,7 @@ def _fits_fact(contents: RunContents) -> Fact | None:
     if not is_number(fits):
         return None
     seeds = len(contents.study.seeds)
-    return Fact(count(fits), "trained models" if seeds == 1 else f"trained models ({seeds} seeds each)")
+    return Fact(count(fits), "trained models" if seeds == 1 else f"trained models ({seeds} seeds)")
 
 
 def reading_of_row(row: dict[str, Any]) -> str:

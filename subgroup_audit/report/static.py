@@ -65,7 +65,7 @@ def write_figures(contents: RunContents, folder: Path) -> list[Path]:
 
 def _save(figure: Any, folder: Path, name: str) -> list[Path]:
     """The paths of one figure's files. The layout is found once for every format: finding it takes the time."""
-    figure.draw_without_rendering()
+    figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     paths = [folder / f"{name}.{suffix}" for suffix in FORMATS]
     for path in paths:
@@ -169,10 +169,10 @@ def _cell_text(axes: Any, cell: Cell, x: float, y: float) -> None:
         axes.text(x, y, "not\nestimable", ha="center", va="center", fontsize=7, bbox=box)
         return
     mark = "" if cell.status == "ok" else f" ({cell.status})"
-    axes.text(x, y - 0.16, decimal(row["estimate"]) + mark, ha="center", va="center", fontsize=9.5, weight="bold")
+    axes.text(x, y - 0.16, decimal(row["estimate"]) + mark, ha="center", va="center", fontsize=9.5)
     axes.text(x, y + 0.08, interval(row["low"], row["high"]), ha="center", va="center", fontsize=7)
-    counts = f"{row['n_patients']} persons: {row['n_positive']}+ {row['n_negative']}−"
-    axes.text(x, y + 0.29, counts, ha="center", va="center", fontsize=6, color=INK)
+    counts = f"{row['n_patients']} persons, {row['n_positive']} pos, {row['n_negative']} neg"
+    axes.text(x, y + 0.29, counts, ha="center", va="center", fontsize=5.8, color=INK)
 
 
 def forest_figure(gaps: Forest) -> Any:

@@ -24,8 +24,13 @@ def test_gaps_come_first_then_size(contents: RunContents) -> None:
     order = {"gap": 0, "inconclusive": 1, "no gap beyond the margin": 2, "not estimable": 3}
     places = tested["verdict"].map(order).tolist()
     assert places == sorted(places)
-    sizes = tested.loc[tested["verdict"] == "gap", "estimate"].abs().tolist()
-    assert sizes == sorted(sizes, reverse=True)
+    gaps = tested[tested["verdict"] == "gap"]
+    is_kept = gaps["p_adjusted"] < 0.05
+    assert is_kept.tolist() == sorted(is_kept, reverse=True)
+    for part in (gaps[is_kept], gaps[~is_kept]):
+        sizes = part["estimate"].abs().tolist()
+        assert len(sizes) > 1
+        assert sizes == sorted(sizes, reverse=True)
 
 
 def test_verdicts_are_counted_without_the_descriptive_ones(contents: RunContents) -> None:
@@ -88,6 +93,20 @@ def test_the_dumbbell_is_widest_first_and_carries_published_values(contents: Run
     marked = [row for row in pairs.rows if row.references]
     assert [(row.label, row.context) for row in marked] == [("F_PA", "resnet101")]
     assert [(r.split, r.value) for r, _ in marked[0].references] == [("train", 0.93), ("test", 0.55)]
+
+
+def test_a_gap_that_correction_takes_away_says_so(contents: RunContents) -> None:
+    rows = forest(contents.result.contrasts, "subgroup_gap", contents.study).rows
+    away = [row for row in rows if row.is_corrected_away]
+    assert {row.verdict_key for row in away} == {"gap"}
+    assert all(row.row["p_adjusted"] >= 0.05 for row in away)
+
+
+def test_a_name_that_turns_the_direction_of_writing_turns_only_itself(hostile: RunContents) -> None:
+    rows = forest(hostile.result.contrasts, "subgroup_gap", hostile.study).rows
+    label = next(row.label for row in rows if "script" in row.label)
+    assert label.count("\u2068") == label.count("\u2069") >= 1
+    assert "M_PA" in {part.strip() for row in rows for part in row.label.split("−")}
 
 
 def test_an_unknown_verdict_counts_as_not_estimable() -> None:

@@ -81,7 +81,7 @@ def test_the_first_screen_has_the_question_the_verdict_and_the_counts(page: Page
         r"Of 64 comparisons, \d+ showed a gap, \d+ showed no gap beyond the margin of 0.05 AUC", start
     )
     assert "What these data could not have shown." in start
-    assert "8,214 persons eligible 13,366 radiographs eligible 30 trained models (3 seeds each)" in start
+    assert "8,214 persons eligible 13,366 radiographs eligible 30 trained models (3 seeds)" in start
 
 
 def test_every_number_of_the_matrix_is_there_with_both_intervals(page: Page, contents: RunContents) -> None:
