@@ -2,7 +2,7 @@
 
 The ledger (SQLite) is keyed by path below the root, size in bytes and modification time, and is written after the
 pixels that it speaks of have reached the disk. A build that is killed therefore loses the images under way and
-nothing else; slots that no ledger row claims are used again or lie empty. Several studies share one store.
+nothing else; slots that no ledger row claims are never read. Several studies share one store.
 """
 
 from __future__ import annotations
@@ -241,10 +241,9 @@ def _append(
     folder: Path, root: str, undone: pd.DataFrame, size: int, workers: int, progress: Progress | None
 ) -> dict[str, str]:
     marks = list(undone[["path", "bytes", "mtime_ns"]].itertuples(index=False, name=None))
-    (folder / PIXELS).touch()
     failures: dict[str, str] = {}
     with closing(_Ledger(folder)) as ledger:
-        slots = range(ledger.next_slot(), ledger.next_slot() + len(marks))
+        slots = ledger.reserve(len(marks), size * size)
         work = partial(store_batch, root, size, os.fspath(folder / PIXELS))
         files = [(mark[0], slot) for mark, slot in zip(marks, slots, strict=True)]
         assigned = zip(marks, slots, strict=True)
@@ -274,10 +273,18 @@ class _Ledger:
             " pixel_digest TEXT, PRIMARY KEY (path, bytes, mtime_ns))"
         )
 
-    def next_slot(self) -> int:
-        """The first slot after all that are claimed."""
-        (last,) = self._database.execute("SELECT max(slot) FROM stored").fetchone()
-        return 0 if last is None else int(last) + 1
+    def reserve(self, count: int, n_bytes: int) -> range:
+        """Slots that no build has had before: a worker of a killed one may still be writing into its own.
+
+        What was reserved and never written takes no room where files can be sparse. Claims on pixels that are
+        lost, as when their file was deleted, are given up first.
+        """
+        with self._pixels.open("ab") as pixels:
+            first = pixels.tell() // n_bytes
+            with self._database:
+                self._database.execute("DELETE FROM stored WHERE slot >= ?", (first,))
+            pixels.truncate((first + count) * n_bytes)
+        return range(first, first + count)
 
     def claim(self, row: tuple[str, int, int, int, str]) -> None:
         """Note path, bytes, mtime_ns, slot and digest of pixels that were written; commit now and then."""

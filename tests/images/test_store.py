@@ -6,9 +6,11 @@ import os
 import pickle
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +244,24 @@ def test_a_killed_build_goes_on_and_gives_the_same(tmp_path: Path, after: int) -
     whole = _build(root, names, tmp_path / "other", size=64)
     assert resumed.digest == whole.digest
     np.testing.assert_array_equal(resumed.gather(np.arange(400)), whole.gather(np.arange(400)))
+
+
+def test_claims_on_a_deleted_pixel_file_are_given_up(root: Path, tmp_path: Path) -> None:
+    before = _build(root, _names(N), tmp_path)
+    whole = before.gather(np.arange(N))
+    before.path.unlink()
+    _build(root, _names(N)[::-1][:9], tmp_path)
+    after = _build(root, _names(N), tmp_path)
+    np.testing.assert_array_equal(after.gather(np.arange(N)), whole)
+
+
+def test_no_two_builds_write_the_same_slots(root: Path, tmp_path: Path) -> None:
+    first = _build(root, _names(N), tmp_path)
+    with closing(sqlite3.connect(first.path.parent / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("DELETE FROM stored")  # as if it had been killed before it could claim them
+    second = _build(root, _names(N), tmp_path)
+    assert not set(first.table["slot"]) & set(second.table["slot"])
+    assert first.digest == second.digest
 
 
 HALF_WRITTEN = """
