@@ -31,7 +31,7 @@ from subgroup_audit.training.augment import (
     pixel_maps,
 )
 from subgroup_audit.training.data import Batch
-from subgroup_audit.training.spec import IndexArray, PixelArray, Pixels
+from subgroup_audit.training.spec import FloatArray, IndexArray, PixelArray, Pixels
 
 Feeding = Literal["warped", "resident", "streamed"]
 
@@ -157,13 +157,16 @@ class ImageFeed:
     def _normalise(self, raw: Tensor, changes: Changes) -> Tensor:
         """Grey levels [b, s, s] as float32 [b, 1, s, s], strided channels-last, which one channel is for free."""
         levels = raw.to(torch.float32).unsqueeze(-1)
-        if changes.has_tone:
-            shape = (-1, 1, 1, 1)
-            scale = torch.from_numpy(changes.scale).to(self.device, non_blocking=True).view(shape)
-            offset = torch.from_numpy(changes.offset).to(self.device, non_blocking=True).view(shape)
-            levels = levels.mul_(scale).add_(offset).clamp_(0.0, 255.0)
         mean, std = self.normalisation.mean, self.normalisation.std
-        return levels.mul_(1.0 / (255.0 * std)).sub_(mean / std).permute(0, 3, 1, 2)
+        if not changes.has_tone:
+            return levels.mul_(1.0 / (255.0 * std)).sub_(mean / std).permute(0, 3, 1, 2)
+        # one pass less than changing the tone and normalising apart; the cut to 0 to 255 comes last
+        scale, offset = changes.scale / (255.0 * std), changes.offset / (255.0 * std) - mean / std
+        levels = levels.mul_(self._per_image(scale)).add_(self._per_image(offset))
+        return levels.clamp_(-mean / std, (1.0 - mean) / std).permute(0, 3, 1, 2)
+
+    def _per_image(self, values: FloatArray) -> Tensor:
+        return torch.from_numpy(values).to(self.device, non_blocking=True).view(-1, 1, 1, 1)
 
     def _load_resident(self) -> Tensor:
         side, n = self.stored_size, len(self.image_ids)
