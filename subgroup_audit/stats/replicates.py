@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -108,8 +109,17 @@ def run_blocks(work: Callable[[int], None], blocks: Iterable[int], n_threads: in
 def chooses_numba(engine: str, work: int) -> bool:
     """Whether compiled code is asked for, or worth it for this much work (images x resamples)."""
     check_choice(engine, ENGINES, "engine")
-    worth = _WORTH_IF_LOADED if "numba" in sys.modules else _WORTH_IMPORTING
-    return engine == "numba" or (engine == "auto" and work >= worth)
+    worth = _WORTH_IF_LOADED if "subgroup_audit.stats.compiled" in sys.modules else _WORTH_IMPORTING
+    return engine == "numba" or (engine == "auto" and work >= worth and _can_compile())
+
+
+def _can_compile() -> bool:
+    """Whether numba is there and finds a place for what it compiles; numpy gives the same numbers if not."""
+    try:
+        importlib.import_module("subgroup_audit.stats.compiled")
+    except (ImportError, RuntimeError):
+        return False
+    return True
 
 
 def compiled_draw() -> DrawStratum:

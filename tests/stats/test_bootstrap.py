@@ -18,6 +18,7 @@ from subgroup_audit.stats import (
     auc_components,
     bootstrap_interval,
     bootstrap_variance,
+    replicates,
     standard_error_of,
     stratified_auc_replicates,
 )
@@ -243,6 +244,15 @@ def test_refuses_what_cannot_be_done(call, message):
     with pytest.raises(StatisticsError) as raised:
         call()
     assert str(raised.value) == message
+
+
+def test_large_work_is_done_by_numpy_where_nothing_can_be_compiled(monkeypatch):
+    labels, scores = draw_images(13, 400)
+    expected = stratified_auc_replicates(labels, scores, 64, 1, engine="numpy")
+    monkeypatch.setattr(replicates, "_WORTH_IF_LOADED", 1)
+    monkeypatch.setattr(replicates, "_WORTH_IMPORTING", 1)
+    monkeypatch.setitem(sys.modules, "subgroup_audit.stats.compiled", None)
+    np.testing.assert_array_equal(stratified_auc_replicates(labels, scores, 64, 1), expected)
 
 
 def test_small_work_imports_no_compiler_and_no_learning_library():
