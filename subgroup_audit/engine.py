@@ -38,6 +38,7 @@ class FitJob:
     cohort, targets : Parquet files of manifest rows to train on and to predict
     pixels : picklable handle of the pixel store
     work : folder that the fit writes into, and resumes from
+    cache : folder of measured precisions
     """
 
     label: str
@@ -46,6 +47,7 @@ class FitJob:
     targets: Path
     pixels: Any
     work: Path
+    cache: Path
     epochs: int
 
 
@@ -99,7 +101,7 @@ def available_cores() -> int:
 def _count_cuda_devices() -> int:
     from subgroup_audit.training.device import count_cuda_devices
 
-    return count_cuda_devices()
+    return int(count_cuda_devices())
 
 
 def run_fits(
@@ -275,21 +277,7 @@ def do_fit(job: FitJob, *, device: str, threads: int, tell: Callable[[dict[str, 
     from subgroup_audit.training import FitSpec, run_fit, use_threads
 
     use_threads(threads)
-    last = [0.0]
-
-    def on_epoch(report: Any) -> None:
-        now = time.perf_counter()
-        if now - last[0] >= MESSAGE_INTERVAL_SECONDS or report.epoch == job.epochs:
-            last[0] = now
-            tell(
-                {
-                    "epoch": report.epoch,
-                    "epochs": job.epochs,
-                    "images_per_second": report.images_per_second,
-                    "note": report.note,
-                }
-            )
-
+    news = _News(job.epochs, tell)
     run_fit(
         FitSpec.from_json(job.spec),
         pd.read_parquet(job.cohort),
@@ -297,8 +285,40 @@ def do_fit(job: FitJob, *, device: str, threads: int, tell: Callable[[dict[str, 
         job.pixels,
         device=device,
         folder=job.work,
-        on_epoch=on_epoch,
+        on_epoch=news.hear_epoch,
+        on_batch=news.hear_batch,
+        cache=job.cache,
     )
+
+
+@dataclass
+class _News:
+    """Tells the parent how far a fit is, at most twice a second."""
+
+    epochs: int
+    tell: Callable[[dict[str, Any]], None]
+    last: float = 0.0
+    images_per_second: float = 0.0
+    note: str = ""
+
+    def hear_epoch(self, report: Any) -> None:
+        self.images_per_second, self.note = report.images_per_second, report.note
+        self._pass_on(float(report.epoch))
+
+    def hear_batch(self, epoch: int, done: int, total: int) -> None:
+        if time.perf_counter() - self.last >= MESSAGE_INTERVAL_SECONDS:
+            self._pass_on(epoch - 1 + done / max(total, 1) if epoch else float(self.epochs))
+
+    def _pass_on(self, epoch: float) -> None:
+        self.last = time.perf_counter()
+        self.tell(
+            {
+                "epoch": epoch,
+                "epochs": self.epochs,
+                "images_per_second": self.images_per_second,
+                "note": self.note,
+            }
+        )
 
 
 def _claim_threads(threads: int) -> None:

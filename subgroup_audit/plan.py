@@ -15,9 +15,10 @@ from subgroup_audit.datasets import load_source
 from subgroup_audit.engine import default_workers, resolve_device
 from subgroup_audit.schema import ExclusionTable, SourceTables
 from subgroup_audit.steps import Place, PlannedFit
-from subgroup_audit.steps.data import read_source_tables
+from subgroup_audit.steps.data import read_source_tables, write_design
 from subgroup_audit.store import RunFolder, Step, read_frames
 from subgroup_audit.study import Study
+from subgroup_audit.training import estimate_seconds, validate_model
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,27 @@ class Plan:
         return max(sum(waiting) / max(1, self.workers), max(waiting, default=0.0))
 
 
-def design_of(study: Study, place: Place, progress: Callable[[int, int], None] | None = None) -> CohortDesign:
-    """The cohorts of a study from labels and headers alone: nothing is decoded, and nothing is kept."""
+def write_design_folder(folder: Path, design: CohortDesign) -> None:
+    """Write manifest, exclusions and every frame of the design as Parquet and CSV."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_design(folder, design)
+    for path in folder.glob("*.parquet"):
+        pd.read_parquet(path).to_csv(path.with_suffix(".csv"), index=False)
+
+
+def design_of(
+    study: Study,
+    place: Place,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    describe: bool = True,
+) -> CohortDesign:
+    """The cohorts of a study from labels and headers alone: nothing is decoded, and nothing is kept.
+
+    `describe=False` leaves out Table 1, which takes most of the time.
+    """
     tables, unreadable, digests = _tables(study, place, progress)
-    return design_cohorts(study, tables, unreadable=unreadable, pixel_digests=digests)
+    return design_cohorts(study, tables, unreadable=unreadable, pixel_digests=digests, describe=describe)
 
 
 def _tables(
@@ -83,11 +101,9 @@ def plan_run(study: Study, place: Place, device_name: str, workers: int | None) 
     AuditError
         The study cannot be run as it is: data, cohorts or models are at fault.
     """
-    from subgroup_audit.training import validate_model
-
     folder = RunFolder(place.out, study.study)
     device = resolve_device(device_name)
-    design = design_of(study, place)
+    design = design_of(study, place, describe=False)
     for model in study.models.values():
         validate_model(model, study_folder=place.study_folder)
     source, pixels = _stored_data_steps(study, place, folder)
@@ -95,7 +111,8 @@ def plan_run(study: Study, place: Place, device_name: str, workers: int | None) 
     planned = steps.plan_fits(study, place, design.manifest, content, device)
     sizes = cohort_sizes(design)
     fits = tuple(
-        (fit, bool(content) and folder.is_done(fit.step), _seconds(study, fit, sizes, device)) for fit in planned
+        (fit, bool(content) and folder.is_done(fit.step), _seconds(study, place, fit, sizes, device))
+        for fit in planned
     )
     stored = (("source", folder.is_done(source)), ("pixels", bool(content)))
     count = workers or default_workers(device, len(planned))
@@ -112,22 +129,21 @@ def cohort_sizes(design: CohortDesign) -> pd.DataFrame:
     """[cohort, split, n_images, n_patients, n_positive] of the first finding, in the order of the manifest."""
     frame = design.manifest.frame
     first = frame[frame["finding"] == frame["finding"].iloc[0]]
-    return (
-        first.groupby(["cohort", "split"], sort=False)
-        .agg(n_images=("image_id", "nunique"), n_patients=("patient_id", "nunique"), n_positive=("y_true", "sum"))
-        .reset_index()
+    grouped = first.groupby(["cohort", "split"], sort=False)
+    counted = grouped.agg(
+        n_images=("image_id", "nunique"), n_patients=("patient_id", "nunique"), n_positive=("y_true", "sum")
     )
+    return pd.DataFrame(counted.reset_index())
 
 
-def _seconds(study: Study, fit: PlannedFit, sizes: pd.DataFrame, device: str) -> float:
-    from subgroup_audit.training import estimate_seconds
-
+def _seconds(study: Study, place: Place, fit: PlannedFit, sizes: pd.DataFrame, device: str) -> float:
     own = sizes[sizes["cohort"] == fit.cohort].set_index("split")["n_images"]
-    return estimate_seconds(
-        study.models[fit.model],
-        study.recipes[fit.recipe],
-        n_train=int(own.get("train", 0)),
-        n_val=int(own.get("val", 0)),
-        n_targets=int(sizes["n_images"].sum()),
-        device=device,
+    return float(
+        estimate_seconds(
+            steps.fit_spec(study, place, fit),
+            n_train=int(own.get("train", 0)),
+            n_val=int(own.get("val", 0)),
+            n_targets=int(sizes["n_images"].sum()),
+            device=device,
+        )
     )

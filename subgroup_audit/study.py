@@ -87,7 +87,12 @@ class Cohort(Part):
         dict[str, dict[ValueName, Share]],
         Field(description="attribute: {value: share of the images}; shares sum to 1"),
     ] = {}
-    size: Annotated[int | None, Field(gt=0, description="images over all splits; overrides balance.size")] = None
+    size: Annotated[
+        Annotated[int, Field(gt=0)] | Literal["ceiling"] | None,
+        Field(
+            description="images over all splits, or `ceiling`: the most that balance allows; overrides balance.size"
+        ),
+    ] = None
     shares: Annotated[
         dict[str, dict[ValueName, Share]],
         Field(description="overrides balance.shares for this cohort, e.g. label: {1: 0.5, 0: 0.5}"),

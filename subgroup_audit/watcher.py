@@ -23,8 +23,8 @@ class Watcher(Protocol):
     def fit_started(self, fit: str) -> None:
         """A fit began; `fit` names cohort, model, recipe and seed."""
 
-    def fit_advanced(self, fit: str, epoch: int, epochs: int, images_per_second: float, note: str) -> None:
-        """A fit has done `epoch` of at most `epochs` epochs (a fraction while inside one is not reported)."""
+    def fit_advanced(self, fit: str, epoch: float, epochs: int, images_per_second: float, note: str) -> None:
+        """A fit has done `epoch` of at most `epochs` epochs, fractions included."""
 
     def fit_ended(self, fit: str, seconds: float, failure: str | None) -> None:
         """A fit ended; `failure` is the message where it failed."""
@@ -51,7 +51,7 @@ class Silence:
     def fit_started(self, fit: str) -> None:
         """Tell nobody."""
 
-    def fit_advanced(self, fit: str, epoch: int, epochs: int, images_per_second: float, note: str) -> None:
+    def fit_advanced(self, fit: str, epoch: float, epochs: int, images_per_second: float, note: str) -> None:
         """Tell nobody."""
 
     def fit_ended(self, fit: str, seconds: float, failure: str | None) -> None:

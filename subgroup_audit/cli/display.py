@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from subgroup_audit.watcher import Watcher
@@ -80,10 +80,10 @@ class Lines:
     def fit_started(self, fit: str) -> None:
         """Say nothing: the end of a fit is news enough."""
 
-    def fit_advanced(self, fit: str, epoch: int, epochs: int, images_per_second: float, note: str) -> None:
+    def fit_advanced(self, fit: str, epoch: float, epochs: int, images_per_second: float, note: str) -> None:
         """Say how far a fit is, every quarter of a minute."""
         if self._is_time():
-            self._print(f"  {fit}: epoch {epoch} of {epochs}, {images_per_second:.0f} images/s{_note(note)}")
+            self._print(f"  {fit}: epoch {epoch:.1f} of {epochs}{_rate(images_per_second)}{_note(note)}")
 
     def fit_ended(self, fit: str, seconds: float, failure: str | None) -> None:
         """Say that a fit ended, and how long the rest will take."""
@@ -123,7 +123,7 @@ class Bars:
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
+            TaskProgressColumn(),
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
             console=self._console,
@@ -153,10 +153,10 @@ class Bars:
         if self._bars:
             self._fits[fit] = self._bars.add_task(f"  {fit}", total=None, note="")
 
-    def fit_advanced(self, fit: str, epoch: int, epochs: int, images_per_second: float, note: str) -> None:
+    def fit_advanced(self, fit: str, epoch: float, epochs: int, images_per_second: float, note: str) -> None:
         """Move the fit's bar."""
         if self._bars and fit in self._fits:
-            text = f"{images_per_second:.0f} images/s{_note(note)}"
+            text = f"{_rate(images_per_second)}{_note(note)}".lstrip(", ")
             self._bars.update(self._fits[fit], completed=epoch, total=epochs, note=text)
 
     def fit_ended(self, fit: str, seconds: float, failure: str | None) -> None:
@@ -171,6 +171,10 @@ class Bars:
     def say(self, message: str) -> None:
         """Say it."""
         self._console.print(message, markup=False)
+
+
+def _rate(images_per_second: float) -> str:
+    return f", {images_per_second:.0f} images/s" if images_per_second else ""
 
 
 def _note(note: str) -> str:
@@ -229,8 +233,7 @@ def _print_gaps(screen: Console, contrasts: pd.DataFrame) -> None:
         counted = ", ".join(f"{n} {verdict}" for verdict, n in rows["verdict"].value_counts().items())
         screen.print(f"{str(kind).replace('_', ' ')}: {counted}")
         known = rows.dropna(subset=["estimate"])
-        if len(known):
-            top = known.loc[known["estimate"].abs().idxmax()]
+        for top in known.sort_values("estimate", key=abs, ascending=False).head(1).to_dict("records"):
             screen.print(
                 f"  largest: {top['estimate']:+.3f} ({top['low']:+.3f} to {top['high']:+.3f}), "
                 f"{top['model']}: {top['minuend']} minus {top['subtrahend']}",

@@ -91,6 +91,8 @@ def size_cohorts(study: Study, pools: Sequence[Pool], fractions: Floats) -> tupl
 def _way(study: Study, name: str) -> Way:
     """How a cohort's size is found. One with a mix or shares of its own is drawn even where others are not."""
     cohort, size = study.cohorts[name], study.balance.size
+    if cohort.size == "ceiling":
+        return "ceiling"
     if cohort.size is not None or isinstance(size, int):
         return "asked"
     if size == "all" and (cohort.mix or cohort.shares):

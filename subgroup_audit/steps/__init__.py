@@ -12,7 +12,7 @@ from subgroup_audit.steps.data import (
     source_step,
 )
 from subgroup_audit.steps.environment import describe_environment, timestamp
-from subgroup_audit.steps.fits import PlannedFit, PreparedFit, plan_fits, prepare_jobs
+from subgroup_audit.steps.fits import PlannedFit, PreparedFit, fit_spec, plan_fits, prepare_jobs
 from subgroup_audit.steps.page import RunParts, publish_report, report_step, write_report
 from subgroup_audit.steps.place import Doing, Place
 from subgroup_audit.steps.results import (
@@ -36,6 +36,7 @@ __all__ = [
     "decode_pixels",
     "describe_environment",
     "draw_samples",
+    "fit_spec",
     "gather_predictions",
     "pixels_step",
     "plan_fits",

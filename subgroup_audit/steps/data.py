@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from subgroup_audit.cohort import CohortDesign, design_cohorts
-from subgroup_audit.datasets import load_source
-from subgroup_audit.images import PixelStore, build_pixel_store
+from subgroup_audit.datasets import Progress, load_source
+from subgroup_audit.images.store import PixelStore, build_pixel_store
 from subgroup_audit.schema import BoxTable, CohortManifest, ExclusionTable, ImageTable, LabelTable, SourceTables
 from subgroup_audit.steps.place import Doing, Place
 from subgroup_audit.store import Done, Step, fingerprint, read_frames, read_json, write_frames, write_json
@@ -77,15 +79,15 @@ def decode_pixels(doing: Doing) -> None:
 
 
 def open_pixels(
-    study: Study, place: Place, images: ImageTable, progress: object = None
+    study: Study, place: Place, images: ImageTable, progress: Progress | None = None
 ) -> tuple[PixelStore, ExclusionTable]:
     """The pixels of these images, decoded now where the cache has lost them."""
     return build_pixel_store(
         images,
         place.root,
         size=study.data.stored_size,
-        cache=place.cache / "pixels",
-        progress=progress,  # type: ignore[arg-type]
+        cache=place.cache,
+        progress=progress,
     )
 
 
@@ -162,7 +164,7 @@ def choose_samples(manifest: pd.DataFrame, study: Study) -> pd.DataFrame:
     ].reset_index(drop=True)
 
 
-def _caption(row: dict[str, object]) -> str:
+def _caption(row: Mapping[Hashable, Any]) -> str:
     return f"{row.get('sex', '')} {row.get('view', '')}, {row['label']}".strip(" ,")
 
 
@@ -171,4 +173,4 @@ def _shrink(pixels: np.ndarray) -> np.ndarray:
     factor = max(1, pixels.shape[1] // SAMPLE_SIZE)
     side = pixels.shape[1] // factor
     blocks = pixels[:, : side * factor, : side * factor].reshape(len(pixels), side, factor, side, factor)
-    return blocks.mean(axis=(2, 4)).round().astype(np.uint8)
+    return np.asarray(blocks.mean(axis=(2, 4)).round(), dtype=np.uint8)

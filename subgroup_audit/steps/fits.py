@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from hashlib import file_digest
@@ -16,6 +15,7 @@ from subgroup_audit.steps.data import open_pixels, read_source_tables
 from subgroup_audit.steps.place import Place
 from subgroup_audit.store import Done, RunFolder, Step, frame_digest
 from subgroup_audit.study import Study
+from subgroup_audit.training import FitSpec, validate_model
 
 FIT_VERSION = 1
 
@@ -103,8 +103,6 @@ def prepare_jobs(
     source: Done,
 ) -> list[PreparedFit]:
     """The jobs of these fits, their rows written to disk; raises `ModelError` where a model cannot be built."""
-    from subgroup_audit.training import validate_model
-
     for name in dict.fromkeys(fit.model for fit in waiting):
         validate_model(study.models[name], study_folder=place.study_folder)
     pixels, _ = open_pixels(study, place, read_source_tables(source.folder).images)
@@ -116,28 +114,35 @@ def prepare_jobs(
         training_rows(manifest, fit.cohort).to_parquet(rows, index=False)
         work = folder.work / fit.step.folder_name
         work.mkdir(exist_ok=True)
-        spec = fit_spec_json(study, place, fit)
         prepared.append(
             PreparedFit(
-                fit.step, FitJob(fit.label, spec, rows, targets, pixels, work, study.recipes[fit.recipe].epochs)
+                fit.step,
+                FitJob(
+                    label=fit.label,
+                    spec=fit_spec(study, place, fit).to_json(),
+                    cohort=rows,
+                    targets=targets,
+                    pixels=pixels,
+                    work=work,
+                    cache=place.cache,
+                    epochs=study.recipes[fit.recipe].epochs,
+                ),
             )
         )
     return prepared
 
 
-def fit_spec_json(study: Study, place: Place, fit: PlannedFit) -> str:
-    """JSON of the fit's `training.FitSpec`."""
-    return json.dumps(
-        {
-            "fit_id": fit.step.folder_name,
-            "train_cohort": fit.cohort,
-            "model_name": fit.model,
-            "model": study.models[fit.model].model_dump(mode="json"),
-            "recipe_name": fit.recipe,
-            "recipe": study.recipes[fit.recipe].model_dump(mode="json"),
-            "seed": fit.seed,
-            "findings": list(study.finding_names),
-            "is_multiclass": study.is_multiclass,
-            "study_folder": str(place.study_folder),
-        }
+def fit_spec(study: Study, place: Place, fit: PlannedFit) -> FitSpec:
+    """All that the fit's numbers depend on besides the images."""
+    return FitSpec(
+        fit_id=fit.step.folder_name,
+        train_cohort=fit.cohort,
+        model_name=fit.model,
+        model=study.models[fit.model],
+        recipe_name=fit.recipe,
+        recipe=study.recipes[fit.recipe],
+        seed=fit.seed,
+        findings=study.finding_names,
+        is_multiclass=study.is_multiclass,
+        study_folder=str(place.study_folder),
     )

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from subgroup_audit.engine import FitFailure
-from subgroup_audit.report import VERSION as REPORT_VERSION
 from subgroup_audit.report import Problem, RunContents, Sample, render_report
 from subgroup_audit.steps.data import DESIGN_FRAMES
 from subgroup_audit.steps.results import read_result
 from subgroup_audit.store import Done, RunFolder, Step, read_frames, read_json
 from subgroup_audit.study import Study
 
+REPORT_VERSION = 1
 PUBLISHED = ("report.html", "tables", "figures")
 
 
