@@ -23,6 +23,8 @@ def choose_device(name: str = "auto") -> str:
     TrainingError
         The device is not a known name, or is not present.
     """
+    if name == "cpu":
+        return name
     import torch
 
     if name == "auto":

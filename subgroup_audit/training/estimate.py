@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from subgroup_audit.training.device import choose_device, has_native_bf16
-from subgroup_audit.training.precision import read_measured
+from subgroup_audit.training.measured import read_measured
 from subgroup_audit.training.spec import FitSpec
 
 GIGAFLOPS_AT_224 = {

@@ -7,9 +7,6 @@ and the answer is kept, since rerunning a study must use the same numbers.
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -23,6 +20,7 @@ from torch import nn
 from subgroup_audit.errors import TrainingError
 from subgroup_audit.study import Model, Recipe
 from subgroup_audit.training.device import cpu_name, has_native_bf16
+from subgroup_audit.training.measured import answer_path, default_cache, keep_answer, read_answer
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -103,14 +101,6 @@ def same_kernels() -> Iterator[None]:
         backend.deterministic, backend.benchmark = before
 
 
-def default_cache() -> Path:
-    """Folder of this package's caches of the user."""
-    named = os.environ.get("SUBGROUP_AUDIT_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "subgroup_audit"
-
-
 def _default_of_gpu(device: str) -> Compute:
     if device == "mps":
         return Compute(device, "fp32", is_channels_last=False, how="usual on mps")
@@ -129,11 +119,11 @@ def _probed(model: Model, recipe: Recipe, network: nn.Module, cache: Path) -> Co
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
     }
-    path = _answer_path(cache, question)
-    answer = _read_answer(path)
+    path = answer_path(cache, question)
+    answer = read_answer(path)
     if answer is None:
         measured = {"question": question, "images_per_second": _measure(network, recipe)}
-        answer = _keep_answer(path, measured)
+        answer = keep_answer(path, measured)
     precision, is_last = pick_fastest(answer["images_per_second"])
     speeds = ", ".join(f"{name} {v:.0f}" for name, v in sorted(answer["images_per_second"].items()))
     return Compute("cpu", precision, is_last, how=f"measured images/s: {speeds}")
@@ -150,43 +140,6 @@ def pick_fastest(speeds: dict[str, float]) -> tuple[Precision, bool]:
     return ("bf16" if best.startswith("bf16") else "fp32"), best.endswith("channels_last")
 
 
-def read_measured(model: Model, recipe: Recipe, cache: Path | None = None) -> float | None:
-    """Images per second of training on this CPU as the probe measured it; None if it was not measured."""
-    wanted = {"architecture": model.architecture, "image_size": recipe.image_size, "cpu": cpu_name()}
-    for path in sorted(((cache or default_cache()) / "precision").glob("*.json")):
-        answer = _read_answer(path)
-        if answer and wanted.items() <= answer["question"].items():
-            return float(max(answer["images_per_second"].values()))
-    return None
-
-
-def _answer_path(cache: Path, question: dict[str, Any]) -> Path:
-    key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:24]
-    return cache / "precision" / f"{key}.json"
-
-
-def _read_answer(path: Path) -> dict[str, Any] | None:
-    try:
-        answer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return answer
-
-
-def _keep_answer(path: Path, measured: dict[str, Any]) -> dict[str, Any]:
-    """Keep what was measured, unless another process was first: then its answer holds for all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(measured, indent=1, sort_keys=True), encoding="utf-8")
-        os.link(partial, path)
-    except OSError:
-        return _read_answer(path) or measured
-    finally:
-        partial.unlink(missing_ok=True)
-    return measured
-
-
 def _measure(network: nn.Module, recipe: Recipe) -> dict[str, float]:
     """Training images per second of every precision and layout worth trying."""
     precisions: tuple[Precision, ...] = ("fp32", "bf16") if has_native_bf16() else ("fp32",)
@@ -201,9 +154,13 @@ def _measure(network: nn.Module, recipe: Recipe) -> dict[str, float]:
 
 def _time_steps(network: nn.Module, recipe: Recipe, compute: Compute) -> float:
     probe = compute.place(copy.deepcopy(network)).train()
-    side, n = recipe.image_size, min(recipe.batch_size, 16)
+    side, n = recipe.image_size, min(recipe.batch_size, 8)
     levels = torch.zeros(n, side, side, 1).permute(0, 3, 1, 2)
+    start = time.perf_counter()
     _step(probe, levels, compute)
+    first = time.perf_counter() - start
+    if first > 2 * _BUDGET_SECONDS:
+        return n / first
     steps, start = 0, time.perf_counter()
     while steps < 2 or time.perf_counter() - start < _BUDGET_SECONDS:
         _step(probe, levels, compute)

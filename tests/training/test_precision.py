@@ -12,7 +12,8 @@ from subgroup_audit.errors import TrainingError
 from subgroup_audit.study import Model, Recipe
 from subgroup_audit.training import precision
 from subgroup_audit.training.architecture import SmallCNN
-from subgroup_audit.training.precision import choose_compute, pick_fastest, read_measured
+from subgroup_audit.training.measured import keep_answer, read_measured
+from subgroup_audit.training.precision import choose_compute, pick_fastest
 
 MODEL = Model(architecture="small_cnn")
 RECIPE = Recipe(image_size=32, batch_size=4)
@@ -28,7 +29,7 @@ def test_small_gains_are_noise(bf16: float, contiguous: float, expected: tuple[s
 
 
 def test_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr(precision, "_BUDGET_SECONDS", 0.05)
     network = nn.Sequential(SmallCNN(32), nn.Linear(512, 1))
     before = {key: value.clone() for key, value in network.state_dict().items()}
     first = choose_compute(MODEL, RECIPE, network, "cpu", cache=tmp_path)
@@ -43,8 +44,8 @@ def test_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_first_answer_holds(tmp_path: Path) -> None:
     path = tmp_path / "precision" / "x.json"
-    first = precision._keep_answer(path, {"question": {}, "images_per_second": {"fp32 contiguous": 1.0}})
-    second = precision._keep_answer(path, {"question": {}, "images_per_second": {"bf16 contiguous": 2.0}})
+    first = keep_answer(path, {"question": {}, "images_per_second": {"fp32 contiguous": 1.0}})
+    second = keep_answer(path, {"question": {}, "images_per_second": {"bf16 contiguous": 2.0}})
     assert first == second
     assert list(path.parent.iterdir()) == [path]
 
