@@ -185,6 +185,15 @@ def image_level_column(image_level: pd.DataFrame | None) -> str | None:
     return next((str(name) for name in image_level.columns if str(name).startswith("share")), None)
 
 
+def leaked_overall(image_level: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Images and leaked share of the row that stands for the whole data set; None where there is none."""
+    column = image_level_column(image_level) or ""
+    for row in rows_of(image_level):
+        if not row["train_cohort"] and not row["test_cohort"] and is_number(row.get(column)):
+            return {"images": row.get("n_images"), "share": row[column]}
+    return None
+
+
 def count_rows(counts: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """The counts as header and lines of text, columns as they come."""
     header = [str(name).replace("n_", "").replace("_", " ") for name in counts.columns]

@@ -38,6 +38,7 @@ METHOD_REFERENCES = {
     "newcombe": "Newcombe 2006",
     "mover": "Zou and Donner 2008",
 }
+MONITORS = {"val_auc": "validation AUC", "val_loss": "validation loss"}
 MULTIPLICITY = {
     "holm": ("Holm's step-down method", "Holm 1979"),
     "benjamini-hochberg": ("the Benjamini-Hochberg method", "Benjamini and Hochberg 1995"),
@@ -173,7 +174,7 @@ def _recipe_words(name: str, recipe: Recipe) -> str:
         if recipe.early_stopping
         else ""
     )
-    kept = f" The epoch with the best {recipe.monitor.replace('_', ' ')} was kept." if recipe.restore_best else ""
+    kept = f" The epoch with the best {MONITORS[recipe.monitor]} was kept." if recipe.restore_best else ""
     return (
         f"Recipe {name}: {recipe.image_size} px, batches of {recipe.batch_size}, {recipe.epochs} epochs, "
         f"{recipe.optimiser} at learning rate {recipe.learning_rate:g} ({recipe.schedule}){stopped}.{kept}"

@@ -148,6 +148,7 @@ def _cohort_parts(contents: RunContents) -> dict[str, Any]:
         "ceiling": [] if ceiling is None else cohort_figures.ceiling_rows(ceiling),
         "limiting": [] if ceiling is None else cohort_figures.limiting_cells(ceiling),
         "leakage": [] if leakage is None else cohort_figures.leakage_rows(leakage, contents.image_level_leakage),
+        "leaked_overall": cohort_figures.leaked_overall(contents.image_level_leakage),
         "counts": None if counts is None else cohort_figures.count_rows(counts),
         "pictures": pictures_by_cohort(contents.samples),
     }

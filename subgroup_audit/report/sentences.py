@@ -135,7 +135,10 @@ def _after_correction(result: AuditResult, study: Study) -> str:
     after = f"after correction for {plural(total, 'comparison')} ({name})."
     if len(gaps) == 1:
         return f"It {'remains' if kept else 'does not remain'} {after}"
-    return f"{count(kept)} of the {count(len(gaps))} {'remains' if kept == 1 else 'remain'} {after}"
+    if kept == len(gaps):
+        return f"All {count(kept)} remain {after}"
+    some = f"{count(kept)} of the" if kept else "None of the"
+    return f"{some} {count(len(gaps))} {'remain' if kept > 1 else 'remains'} {after}"
 
 
 def _why_nothing(contrasts: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from subgroup_audit.report.contents import RunContents, distinct
 from subgroup_audit.report.curves import MEASURES, CurvePanel, curve_panels
@@ -115,8 +116,9 @@ def _file_name(key: str) -> str:
 
 
 def short(name: str, longest: int = LONGEST_NAME) -> str:
-    """The name on one line, cut with an ellipsis where it is too long for a figure."""
-    flat = " ".join(name.split())
+    """The name on one line, without invisible marks, cut with an ellipsis where it is too long for a figure."""
+    visible = "".join(letter for letter in name if category(letter) != "Cf")
+    flat = " ".join(visible.split())
     return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"
 
 
@@ -268,6 +270,7 @@ def _curve_axes(axes: Any, panel: CurvePanel, *, is_first: bool, is_top: bool) -
         if line.best is not None and line.phase == "val":
             axes.plot([line.epochs[line.best]], [values[line.best]], "o", color=colour, markersize=3)
     axes.set(xlim=panel.x_range, ylim=panel.y_range)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(labelsize=6.5)
     if is_top:
         axes.set_title(short(f"{panel.model}: {MEASURES[panel.measure]}", 26), fontsize=7.5)

@@ -312,9 +312,10 @@ def fabricated_leakage(study: Study, *, shared_persons: int = 0) -> tuple[pd.Dat
         ]
     )
     simulated = leakage[["train_cohort", "test_cohort"]].assign(
-        share_of_test_images_of_seen_persons=[0.31 if a == b else 0.02 for a, b in pairs]
+        share_of_test_images_of_seen_persons=[0.31 if a == b else 0.02 for a, b in pairs], n_images=1100
     )
-    return leakage, simulated
+    whole = {"train_cohort": "", "test_cohort": "", "n_images": 25187, "share_of_test_images_of_seen_persons": 0.7}
+    return leakage, pd.concat([pd.DataFrame([whole]), simulated], ignore_index=True)
 
 
 def fabricated_samples(study: Study, rng: np.random.Generator) -> tuple[Sample, ...]:

@@ -91,5 +91,6 @@ def test_figures_of_parts_that_are_absent_are_not_drawn(contents: RunContents) -
 
 def test_long_names_are_cut_in_figures_only() -> None:
     assert short("a b\nc") == "a b c"
+    assert short("\u2068\u202eabc\u2069") == "abc"
     assert len(short("x" * 300)) == 44
     assert short("x" * 300).endswith("…")

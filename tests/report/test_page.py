@@ -214,6 +214,14 @@ def test_methods_cite_what_ran(page: Page) -> None:
     assert "audit run cohorts/rsna_sex_view.yaml" in page.text
 
 
+def test_what_an_image_level_split_would_leak_is_said(page: Page) -> None:
+    assert (
+        "Had all 25,187 images of the data set been split by image instead, 70 % of the test images would show a "
+        "person who is also in training."
+    ) in page.text
+    assert "No person, file or picture of any test set was in any training set (20 pairs checked)." in page.text
+
+
 def test_an_image_level_split_is_said_on_the_first_screen(
     contents: RunContents, render: Callable[[RunContents], Page]
 ) -> None:

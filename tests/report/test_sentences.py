@@ -42,6 +42,20 @@ def test_a_gap_is_said_with_what_is_left_after_correction(contents: RunContents)
     )
 
 
+@pytest.mark.parametrize(
+    ("adjusted", "sentence"),
+    [
+        ([0.001, 0.002], "All 2 remain after correction for 2 comparisons (Holm)."),
+        ([0.3, 0.4], "None of the 2 remains after correction for 2 comparisons (Holm)."),
+        ([None, None], "The p-values are not corrected for the number of comparisons."),
+    ],
+)
+def test_correction_is_said_in_every_case(
+    contents: RunContents, adjusted: list[float | None], sentence: str
+) -> None:
+    assert headline(only(contents, "gap", p_adjusted=adjusted), contents.study).sentences[1] == sentence
+
+
 def test_inconclusive_is_not_called_equal(contents: RunContents) -> None:
     found = headline(only(contents, "inconclusive"), contents.study)
     assert found.title == "Inconclusive: these data cannot tell"
