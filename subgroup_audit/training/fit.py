@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from subgroup_audit.training.checkpoint import (
     save_weights,
 )
 from subgroup_audit.training.data import Labels, cut_in_order, read_labels, select_split
-from subgroup_audit.training.feeding import FeatureFeed, ImageFeed, choose_feeding
+from subgroup_audit.training.feeding import FeatureFeed, Feeding, ImageFeed, choose_feeding
 from subgroup_audit.training.fitted import describe_model, eval_batch_size
 from subgroup_audit.training.loop import Examples, Phase, Progress, Task, infer, seeded, train_epochs
 from subgroup_audit.training.precision import Compute, choose_compute, same_kernels
@@ -50,13 +50,13 @@ class _Fit:
     pixels: Pixels
     device: str
     folder: Path
-    on_epoch: EpochCallback | None
-    on_batch: BatchCallback | None
     built: Built
     part: TrainablePart
     compute: Compute
-    feeding: str
-    notes: list[str] = field(default_factory=list)
+    feeding: Feeding
+    notes: list[str]
+    on_epoch: EpochCallback | None = None
+    on_batch: BatchCallback | None = None
     resumed_after: int = 0
     train_seconds: float = 0.0
     save_seconds: float = 0.0
@@ -109,10 +109,10 @@ def run_fit(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with same_kernels():
-            fit, train, val = _prepare(
-                spec, cohort, pixels, device=device, folder=folder, on_epoch=on_epoch, on_batch=on_batch,
-                cache=cache,
-            )  # fmt: skip
+            _check_targets(spec, targets)
+            train, val = _read_splits(spec, cohort)
+            fit = _build(spec, pixels, len(train) + len(val), device=device, folder=folder, cache=cache)
+            fit.on_epoch, fit.on_batch = on_epoch, on_batch
             progress = _train(fit, train, val, _data_digest(cohort, targets))
             scores, asked = _predict_targets(fit, targets)
     except torch.OutOfMemoryError as error:
@@ -130,29 +130,35 @@ def run_fit(
     return outcome
 
 
-def _prepare(
-    spec: FitSpec, cohort: pd.DataFrame, pixels: Pixels, *, cache: Path | None, **rest: Any
-) -> tuple[_Fit, Labels, Labels]:
-    """The fit with its network built and placed, and the labels of both splits."""
+def _check_targets(spec: FitSpec, targets: pd.DataFrame) -> None:
+    strange = targets.loc[~targets["finding"].isin(spec.findings), "finding"]
+    if len(strange):
+        known = ", ".join(spec.findings)
+        raise TrainingError(f"targets of fit {spec.label} have the finding '{strange.iloc[0]}'; it knows {known}")
+
+
+def _read_splits(spec: FitSpec, cohort: pd.DataFrame) -> tuple[Labels, Labels]:
     origin = f"cohort '{spec.train_cohort}'"
     train, val = (
         read_labels(select_split(cohort, split), spec.findings, is_multiclass=spec.is_multiclass, origin=origin)
         for split in ("train", "val")
     )
-    device, size = rest["device"], spec.recipe.image_size
+    return train, val
+
+
+def _build(spec: FitSpec, pixels: Pixels, n_images: int, *, device: str, folder: Path, cache: Path | None) -> _Fit:
+    """The fit with its network built and placed, and everything chosen that can be chosen."""
+    size = spec.recipe.image_size
     with seeded(spec.seed, 0, device):
         built = build_network(spec.model, n_outputs=len(spec.findings), size=size, study_folder=spec.study_folder)
     part = select_trainable(built.network, spec.model, side=size if built.is_size_fixed else 224)
     compute = choose_compute(spec.model, spec.recipe, built.network, device, cache=cache)
     compute.place(built.network)
-    feeding, note = choose_feeding(device, len(train) + len(val), pixels.size)
-    fit = _Fit(
-        spec, pixels, **rest, built=built, part=part, compute=compute, feeding=feeding,
-        notes=[*built.notes, *([note] if note else [])],
-    )  # fmt: skip
+    feeding, note = choose_feeding(device, n_images, pixels.size)
+    notes = [*built.notes, *([note] if note else [])]
     if size > pixels.size:
-        fit.notes.append(f"images are stored at {pixels.size} px and enlarged to {size} px")
-    return fit, train, val
+        notes.append(f"images are stored at {pixels.size} px and enlarged to {size} px")
+    return _Fit(spec, pixels, device, folder, built, part, compute, feeding, notes)
 
 
 def _image_feed(fit: _Fit, labels: Labels, *, is_training: bool) -> ImageFeed:
@@ -163,7 +169,7 @@ def _image_feed(fit: _Fit, labels: Labels, *, is_training: bool) -> ImageFeed:
         size=recipe.image_size,
         normalisation=fit.built.normalisation,
         device=fit.device,
-        feeding=fit.feeding,  # type: ignore[arg-type]
+        feeding=fit.feeding,
         augmentation=recipe.augmentation if is_training else None,
         seed=fit.spec.seed,
     )
@@ -310,11 +316,6 @@ def _predict_targets(fit: _Fit, targets: pd.DataFrame) -> tuple[FloatArray, tupl
 def _write_predictions(fit: _Fit, targets: pd.DataFrame, scores: FloatArray, image_ids: tuple[str, ...]) -> None:
     spec = fit.spec
     columns = pd.Index(spec.findings).get_indexer(pd.Index(targets["finding"]))
-    if (columns < 0).any():
-        strange = str(targets["finding"].to_numpy()[columns < 0][0])
-        raise TrainingError(
-            f"targets of fit {spec.label} have the finding '{strange}'; it knows {', '.join(spec.findings)}"
-        )
     rows = pd.Index(image_ids).get_indexer(pd.Index(targets["image_id"].astype(str)))
     frame = targets.drop(columns=["cohort", "weight"], errors="ignore").reset_index(drop=True)
     frame = frame.assign(

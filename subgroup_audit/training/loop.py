@@ -116,7 +116,7 @@ def train_epochs(task: Task, progress: Progress, after_epoch: EpochHook) -> None
         # small validation sets often give the same AUC twice: the lower loss decides then
         if epoch == 1 or (value, -val.loss) > (progress.best_value, -progress.best_loss):
             progress.best_epoch, progress.best_value, progress.best_loss = epoch, value, val.loss
-            progress.best_weights = copy_weights(task.network)
+            progress.best_weights = copy_weights(task.network) if task.recipe.restore_best else {}
         task.schedule.end_epoch(value)
         progress.stopped = _reason_to_stop(task.recipe, progress, value)
         progress.history += _history_rows(task, epoch, train, val)

@@ -227,6 +227,32 @@ def test_a_loss_that_is_not_finite_stops_the_fit(planted: Any, make_spec: Make, 
     )
 
 
+def test_memory_that_runs_out_is_told(
+    planted: Any, make_spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("subgroup_audit.training.fit.train_epochs", run_out)
+    with pytest.raises(TrainingError) as caught:
+        planted.fit(make_spec(), tmp_path)
+    assert str(caught.value) == (
+        "fit everyone / small / quick / seed 0: cpu ran out of memory with batch_size 16 at 32 px; lower "
+        "`batch_size` or `image_size`"
+    )
+
+
+def test_targets_with_a_strange_finding(planted: Any, make_spec: Make, tmp_path: Path) -> None:
+    from subgroup_audit.training import run_fit
+
+    targets = planted.frame.assign(finding="oedema")
+    with pytest.raises(TrainingError) as caught:
+        run_fit(make_spec(), planted.frame, targets, planted.pixels, device="cpu", folder=tmp_path)
+    assert str(caught.value) == (
+        "targets of fit everyone / small / quick / seed 0 have the finding 'oedema'; it knows opacity"
+    )
+
+
 def test_a_frozen_trunk_is_run_once(planted: Any, make_spec: Make, tmp_path: Path) -> None:
     spec = make_spec(model={"architecture": "test_resnet", "trainable": "head", "hidden": (8,)}, epochs=5)
     planted.pixels.n_gathered = 0
