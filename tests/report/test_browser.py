@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,34 @@ def test_the_first_screen_fits_a_laptop(browser: Any, report: Path) -> None:
     page, _ = open_page(browser, report)
     bottom = page.locator(".bottom").bounding_box()
     assert bottom["y"] + bottom["height"] <= 900
+    page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_zero_of_every_row_stands_under_the_zero_of_the_axis(browser: Any, report: Path, width: int) -> None:
+    page, _ = open_page(browser, report, width)
+    table = page.locator(".forest").first
+    tick = table.locator("thead .axis text", has_text=re.compile("^0$")).bounding_box()
+    lines = table.locator("tbody .zero").evaluate_all(
+        "lines => lines.filter(l => l.checkVisibility()).map(l => l.getBoundingClientRect().left)"
+    )
+    assert len(lines) == 16
+    assert max(abs(line - tick["x"] - tick["width"] / 2) for line in lines) < 2
+    page.close()
+
+
+def test_paper_is_light_on_a_dark_screen(browser: Any, report: Path) -> None:
+    page, _ = open_page(browser, report, scheme="dark")
+    scroll_through(page)
+    ink = "getComputedStyle(document.body).color"
+    text = "getComputedStyle(document.querySelector('.plot .xtitle')).fill"
+    dark = page.evaluate(text)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print", color_scheme="dark")
+    page.wait_for_timeout(500)
+    assert page.evaluate(ink) == "rgb(27, 31, 36)"
+    assert page.evaluate(text) == "rgb(27, 31, 36)" != dark
+    assert page.locator(".forest tbody tr:visible").count() == 64
     page.close()
 
 

@@ -100,5 +100,13 @@
   }, { rootMargin: "600px" });
   plots.forEach((plot) => watcher.observe(plot));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn().forEach(draw));
-  addEventListener("beforeprint", () => plots.forEach(draw));
+  // Paper is light whatever the screen is.
+  addEventListener("beforeprint", () => {
+    document.documentElement.dataset.paper = "";
+    plots.forEach(draw);
+  });
+  addEventListener("afterprint", () => {
+    delete document.documentElement.dataset.paper;
+    plots.forEach(draw);
+  });
 })();
