@@ -121,8 +121,8 @@ class _Run:
         return self.folder.done(step)
 
     @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        self.watcher.begin(name)
+    def _timed(self, name: str, total: int | None = None) -> Iterator[None]:
+        self.watcher.begin(name, total)
         started = time.perf_counter()
         yield
         self.watcher.end(name, time.perf_counter() - started)
@@ -151,7 +151,7 @@ class _Run:
             self.folder.finish(by_label[job.label].step, job.work, seconds=seconds)
             self.summary.n_fits_done += 1
 
-        with self._timed("fits"):
+        with self._timed("fits", len(jobs)):
             self.summary.failures = run_fits(
                 [prepared.job for prepared in jobs],
                 device=self.device,

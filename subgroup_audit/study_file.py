@@ -27,7 +27,7 @@ def load_study(path: Path) -> Study:
     text = _read(path)
     node = _compose(path, text)
     problems = [f"{path}:{line}: {message}" for line, message in _repeated_keys(node)]
-    content = yaml.safe_load(text)
+    content = _construct(path, text)
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
@@ -37,6 +37,15 @@ def load_study(path: Path) -> Study:
     if problems:
         raise StudyError(_joined(problems))
     return study
+
+
+def _construct(path: Path, text: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise StudyError(f"{path}:{line}: only plain YAML values are read: {error.problem}") from error
+    return content
 
 
 def _dangling(content: dict[str, Any]) -> list[str]:

@@ -27,16 +27,29 @@ CROSSED = "crossed seeds x patients, Satterthwaite t"
 
 @dataclass(frozen=True)
 class _Parts:
-    """The variance of a seed average: from patients, and from seeds, each with its degrees of freedom."""
+    """The variance of a seed average: from patients, and from seeds, each with its degrees of freedom.
+
+    `own_variance` is what the patients of one fit alone add to the mean: fits that rank the same patients
+    differently differ by chance, whatever their training did. It is the least that the seeds can add.
+    """
 
     mean: float
     values: FloatArray
     patient_variance: float
+    own_variance: float
     patient_df: float
 
     @property
-    def seed_variance(self) -> float:
+    def spread(self) -> float:
         return float(self.values.var(ddof=1)) / len(self.values)
+
+    @property
+    def seed_variance(self) -> float:
+        return max(self.spread, self.own_variance)
+
+    @property
+    def seed_term(self) -> tuple[float, float]:
+        return _seed_term(self.spread, self.own_variance, len(self.values), self.patient_df)
 
     @property
     def variance(self) -> float:
@@ -49,6 +62,7 @@ class _Shared:
 
     of_patients: float
     of_seeds: float
+    of_own: float
     has_persons: bool
     has_seeds: bool
 
@@ -72,10 +86,12 @@ def average_over_seeds(
     With two seeds or more the interval is for the training recipe's expected AUC: seeds and patients are
     crossed random effects, as readers and cases are in multi-reader studies, with the variance
 
-        V = mean covariance between seeds (patients) + s^2 / S (seeds)
+        V = mean covariance between seeds (patients) + max(s^2, v - c) / S (seeds)
 
-    and Satterthwaite degrees of freedom, on the logit scale. One seed gives the default interval of that
-    fit, and `target` says that it is for 'this trained model'.
+    where v - c, the mean DeLong variance of one fit less the mean covariance between fits, is what s^2 cannot
+    truly be below: with two or three seeds s^2 often comes out smaller by chance. The degrees of freedom are
+    Satterthwaite's, and the limits on the logit scale. One seed gives the default interval of that fit, and
+    `target` says that it is for 'this trained model'.
 
     Raises
     ------
@@ -202,18 +218,31 @@ def _bound_gap(
 def _split_variance(cells: Sequence[AucComponents]) -> _Parts:
     values = np.array([cell.auc for cell in cells])
     covariance = auc_covariance(cells)
-    off_diagonal = covariance[~np.eye(len(cells), dtype=bool)]
+    between, own = _split_block(covariance)
     dfs = [patient_df(cell) for cell in cells]
     return _Parts(
         mean=float(values.mean()),
         values=values,
-        patient_variance=max(float(off_diagonal.mean()), 0.0) if np.isfinite(off_diagonal).all() else math.nan,
+        patient_variance=max(between, 0.0) if math.isfinite(between) else math.nan,
+        own_variance=max(own, 0.0) / len(cells) if math.isfinite(own) else 0.0,
         patient_df=len(dfs) / sum(1.0 / df for df in dfs),
     )
 
 
+def _split_block(covariance: FloatArray) -> tuple[float, float]:
+    """Mean off the diagonal, and how much larger the mean on it is: of one fit's own chance."""
+    is_same = np.eye(len(covariance), dtype=bool)
+    between = float(covariance[~is_same].mean())
+    return between, float(covariance[is_same].mean()) - between
+
+
+def _seed_term(spread: float, own: float, n_seeds: int, patient_df: float) -> tuple[float, float]:
+    """The larger of what the seeds show and what chance alone gives, with the degrees of freedom of its source."""
+    return (spread, n_seeds - 1.0) if spread >= own else (own, patient_df)
+
+
 def _degrees(parts: _Parts) -> float:
-    return satterthwaite((parts.patient_variance, parts.patient_df), (parts.seed_variance, len(parts.values) - 1))
+    return satterthwaite((parts.patient_variance, parts.patient_df), parts.seed_term)
 
 
 def _join_parts(a: _Parts, b: _Parts, shared: _Shared) -> _Joined:
@@ -221,10 +250,11 @@ def _join_parts(a: _Parts, b: _Parts, shared: _Shared) -> _Joined:
     patients = max(a.patient_variance + b.patient_variance - 2.0 * shared.of_patients, 0.0)
     apart = satterthwaite((a.patient_variance, a.patient_df), (b.patient_variance, b.patient_df))
     patient_df = min(a.patient_df, b.patient_df) if shared.has_persons else apart
-    seed_terms = [(a.seed_variance, len(a.values) - 1.0), (b.seed_variance, len(b.values) - 1.0)]
+    seed_terms = [a.seed_term, b.seed_term]
     if shared.has_seeds:
-        together = max(a.seed_variance + b.seed_variance - 2.0 * shared.of_seeds, 0.0)
-        seed_terms = [(together, len(a.values) - 1.0)]
+        spread = max(a.spread + b.spread - 2.0 * shared.of_seeds, 0.0)
+        own = max(a.own_variance + b.own_variance - 2.0 * shared.of_own, 0.0)
+        seed_terms = [_seed_term(spread, own, len(a.values), patient_df)]
     seeds = sum(variance for variance, _ in seed_terms)
     return _Joined(patients + seeds, satterthwaite((patients, patient_df), *seed_terms))
 
@@ -238,16 +268,17 @@ def _share(
 ) -> _Shared:
     """The covariance of the two seed averages: from patients in both, and from seeds that are the same."""
     n_a, n_b = len(a_by_seed), len(b_by_seed)
-    of_patients = of_seeds = 0.0
+    of_patients = of_seeds = of_own = 0.0
     if has_persons:
         between = auc_covariance([*a_by_seed, *b_by_seed])[:n_a, n_a:]
         # The same fit on the same patients adds chance of its own: only different fits tell patients apart.
         chosen = ~np.eye(n_a, dtype=bool) if paired_seeds else np.ones((n_a, n_b), dtype=bool)
         of_patients = float(between[chosen].mean())
+        of_own = _split_block(between)[1] / n_a if paired_seeds else 0.0
     if paired_seeds:
         pairs = np.cov([cell.auc for cell in a_by_seed], [cell.auc for cell in b_by_seed])
         of_seeds = float(pairs[0, 1]) / n_a
-    return _Shared(of_patients, of_seeds, has_persons=has_persons, has_seeds=paired_seeds)
+    return _Shared(of_patients, of_seeds, of_own, has_persons=has_persons, has_seeds=paired_seeds)
 
 
 def _seed_limits(cells: Sequence[AucComponents], parts: _Parts, df: float) -> AucLimits:

@@ -13,6 +13,7 @@ from subgroup_audit.errors import StatisticsError
 from subgroup_audit.stats import (
     PersonDraws,
     auc_components,
+    auc_covariance,
     auc_gap,
     auc_spread,
     average_over_seeds,
@@ -131,11 +132,18 @@ def test_one_seed_is_the_interval_of_this_trained_model():
     assert (found.target, found.between_seed_sd, found.n_seeds) == ("this trained model", None, 1)
 
 
+def own_variance(cells):
+    """What the patients of one fit alone add: its variance less its covariance with the other fits."""
+    covariance = auc_covariance(cells)
+    is_same = np.eye(len(cells), dtype=bool)
+    return covariance[is_same].mean() - covariance[~is_same].mean()
+
+
 def test_several_seeds_cross_seeds_and_patients():
     cells = draw_seeds(8, 4)
     found = average_over_seeds(cells)
     values = np.array([cell.auc for cell in cells])
-    variance = found.patient_se**2 + values.var(ddof=1) / 4
+    variance = found.patient_se**2 + max(values.var(ddof=1), own_variance(cells)) / 4
     assert found.estimate == pytest.approx(values.mean())
     assert found.standard_error == pytest.approx(math.sqrt(variance))
     assert found.between_seed_sd == pytest.approx(values.std(ddof=1))
@@ -170,9 +178,10 @@ def test_seed_gap_variance_adds_up(paired, first):
     found = seed_gap(a, b, paired_seeds=paired)
     sides = [average_over_seeds(cells) for cells in (a, b)]
     values = np.array([[cell.auc for cell in cells] for cells in (a, b)])
-    seeds = values.var(axis=1, ddof=1).sum() / 4
+    own = [own_variance(cells) for cells in (a, b)]
+    seeds = sum(max(s.var(ddof=1), floor) for s, floor in zip(values, own, strict=True)) / 4
     if paired:
-        seeds = (values[0] - values[1]).var(ddof=1) / 4
+        seeds = max((values[0] - values[1]).var(ddof=1), sum(own)) / 4
     patients = sides[0].patient_se ** 2 + sides[1].patient_se ** 2
     if first:
         assert found.standard_error**2 == pytest.approx(patients + seeds, rel=1e-9)

@@ -1,0 +1,147 @@
+"""The whole job on a small phantom: steps reused, resumed, and redone when what they depend on changed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from subgroup_audit.errors import StoreError
+from subgroup_audit.pipeline import RunOptions, RunSummary, render_again, run_study
+from subgroup_audit.plan import plan_run
+from subgroup_audit.schema import Predictions
+from subgroup_audit.steps.place import Place
+from subgroup_audit.study import Study
+from subgroup_audit.study_file import load_study
+
+STEPS = ["source", "pixels", "cohorts", "samples", "predictions", "audit", "report"]
+
+
+@pytest.fixture(scope="module")
+def finished(
+    small_phantom: Path, tmp_path_factory: pytest.TempPathFactory, write_small_study: Callable[[Path, Path], Path]
+) -> tuple[Study, Place, RunSummary]:
+    """A finished run of the small study."""
+    folder = tmp_path_factory.mktemp("run")
+    path = write_small_study(folder, small_phantom)
+    study = load_study(path)
+    place = Place(folder, small_phantom, folder / "out", folder / "cache")
+    return study, place, run_study(study, place, RunOptions(device="cpu", command="audit run study.yaml"))
+
+
+def _again(study: Study, place: Place) -> RunSummary:
+    return run_study(study, place, RunOptions(device="cpu"))
+
+
+def test_a_run_leaves_report_tables_and_figures(finished: tuple[Study, Place, RunSummary]) -> None:
+    _, place, summary = finished
+    assert summary.done == STEPS
+    assert summary.n_fits_done == 3
+    page = summary.report.read_text(encoding="utf-8")
+    assert "Does the whole job run?" in page
+    names = {path.suffix for path in (place.out / "tables").iterdir()}
+    assert {".csv", ".parquet", ".tex"} <= names
+    assert list((place.out / "figures").glob("*.svg"))
+    assert not [path for path in (place.out / "work").iterdir() if path.is_dir()]
+
+
+def test_every_fit_is_scored_on_every_cohort(finished: tuple[Study, Place, RunSummary]) -> None:
+    study, _, summary = finished
+    assert summary.estimates is not None
+    tests = summary.estimates[summary.estimates["split"] == "test"]
+    assert set(zip(tests["train_cohort"], tests["test_group"], strict=True)) == {
+        (a, b) for a in study.cohorts for b in study.cohorts
+    }
+    assert (tests["n_positive"] > 0).all()
+    assert set(summary.contrasts["kind"]) == {"generalization_gap", "subgroup_gap", "transfer_gap"}  # type: ignore[index]
+
+
+def test_predictions_carry_keys_and_no_person_is_in_two_splits(finished: tuple[Study, Place, RunSummary]) -> None:
+    _, place, _ = finished
+    frame = pd.read_parquet(next(place.out.glob("steps/predictions-*/predictions.parquet")))
+    Predictions(frame)
+    assert (frame.groupby("patient_id")["split"].nunique() == 1).all()
+    assert frame["y_score"].between(0, 1).all()
+
+
+def test_damaged_files_are_exclusions_with_their_reason(finished: tuple[Study, Place, RunSummary]) -> None:
+    _, place, _ = finished
+    exclusions = pd.read_parquet(next(place.out.glob("steps/cohorts-*/exclusions.parquet")))
+    reasons = " | ".join(exclusions["reason"])
+    for said in ("age 151 is above 120", "Lateral", "sex"):
+        assert said in reasons
+    assert (exclusions["step"] == "pixels").sum() == 1
+
+
+def test_an_unchanged_run_does_nothing(finished: tuple[Study, Place, RunSummary]) -> None:
+    study, place, first = finished
+    before = first.report.stat().st_mtime_ns
+    second = _again(study, place)
+    assert second.is_unchanged
+    assert second.reused == STEPS
+    assert second.n_fits_reused == 3
+    assert second.report.stat().st_mtime_ns == before
+
+
+def test_a_touched_file_reads_the_source_again_and_stops_there(finished: tuple[Study, Place, RunSummary]) -> None:
+    study, place, _ = finished
+    os.utime(place.root / "truth.json")
+    assert _again(study, place).done == ["source"]
+
+
+def test_a_changed_analysis_keeps_the_fits(finished: tuple[Study, Place, RunSummary]) -> None:
+    study, place, _ = finished
+    changed = Study.model_validate(
+        {**study.model_dump(mode="json"), "analysis": {"margin": 0.1, "n_resamples": 100}}
+    )
+    summary = _again(changed, place)
+    assert summary.done == ["audit", "report"]
+    assert summary.n_fits_reused == 3
+    _again(study, place)
+
+
+def test_the_report_is_rendered_again_from_stored_numbers(finished: tuple[Study, Place, RunSummary]) -> None:
+    _, place, summary = finished
+    summary.report.unlink()
+    assert render_again(place.out) == summary.report
+    assert "Does the whole job run?" in summary.report.read_text(encoding="utf-8")
+
+
+def test_a_folder_without_a_run_cannot_be_rendered(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no finished run lies here"):
+        render_again(tmp_path)
+
+
+def test_no_report_names_a_person_or_a_folder(finished: tuple[Study, Place, RunSummary]) -> None:
+    _, place, summary = finished
+    manifest = pd.read_parquet(next(place.out.glob("steps/cohorts-*/manifest.parquet")))
+    page = summary.report.read_text(encoding="utf-8")
+    shown = [key for key in {*manifest["patient_id"], *manifest["image_id"]} if key in page]
+    assert shown == []
+    assert str(place.out.parent) not in page
+
+
+def test_a_plan_counts_what_is_stored_and_changes_nothing(finished: tuple[Study, Place, RunSummary]) -> None:
+    study, place, _ = finished
+    before = sorted((str(p), p.stat().st_mtime_ns) for p in place.out.parent.rglob("*"))
+    plan = plan_run(study, place, "cpu", None)
+    assert [stored for _, stored, _ in plan.fits] == [True, True, True]
+    assert plan.seconds == 0.0
+    fresh = plan_run(
+        study, Place(place.study_folder, place.root, place.out.parent / "new", place.cache), "cpu", None
+    )
+    assert fresh.n_stored == 0
+    assert fresh.seconds > 0
+    assert sorted((str(p), p.stat().st_mtime_ns) for p in place.out.parent.rglob("*")) == before
+
+
+def test_the_record_names_the_steps_that_the_report_shows(finished: tuple[Study, Place, RunSummary]) -> None:
+    _, place, _ = finished
+    record = json.loads((place.out / "run.json").read_text())
+    assert record["study"] == "small"
+    assert sum(name.startswith("fit-") for name in record["steps"]) == 3
+    assert record["provenance"]["device"] == "cpu"
