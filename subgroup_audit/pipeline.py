@@ -87,7 +87,9 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
         cohorts = run.step(steps.cohorts_step(study, source, pixels), steps.build_cohorts, source, pixels)
         samples = run.step(steps.samples_step(study, cohorts, pixels), steps.draw_samples, source, cohorts)
         fits = run.fits(source, cohorts, pixels)
-        predictions = run.step(steps.predictions_step(fits), steps.gather_predictions, *fits)
+        predictions = run.step(
+            steps.predictions_step(study, cohorts, fits), steps.gather_predictions, cohorts, *fits
+        )
         audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
         run.report(source, cohorts, samples, fits, audit)
         return run.summary

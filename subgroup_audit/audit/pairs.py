@@ -28,17 +28,17 @@ def declared_pairs(study: Study, names: Sequence[CellName], reference: Mapping[s
 
     Parameters
     ----------
-    names : cells that were measured
+    names : cells that were measured; those of a control, whose model is none of the study's, are not compared
     reference : attribute -> reference value; a subgroup gap is the other value minus this one
     """
-    present = set(names)
+    present = {name for name in names if name.model in study.models}
     for kind in study.analysis.contrasts:
         makers = {
             "generalization_gap": _train_minus_test,
             "subgroup_gap": _group_minus_reference,
             "transfer_gap": _own_minus_other,
         }
-        for name in names:
+        for name in (n for n in names if n in present):
             yield from (p for p in makers[kind](study, name, reference) if p.subtrahend in present)
 
 

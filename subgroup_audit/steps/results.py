@@ -8,6 +8,7 @@ import pandas as pd
 
 from subgroup_audit.audit import audit_predictions
 from subgroup_audit.audit.audit import VERSION as AUDIT_VERSION
+from subgroup_audit.diagnosis import metadata_predictions
 from subgroup_audit.schema import AuditResult, CohortManifest, Predictions
 from subgroup_audit.steps.place import Doing
 from subgroup_audit.store import Done, Step, read_frames, read_json, write_frames, write_json
@@ -17,14 +18,24 @@ PREDICTIONS_VERSION = 1
 RESULT_FRAMES = ("estimates", "contrasts", "fits")
 
 
-def predictions_step(fits: Sequence[Done]) -> Step:
+def predictions_step(study: Study, cohorts: Done, fits: Sequence[Done]) -> Step:
     """All predictions in one table; a fit's key stands for its content."""
-    return Step("predictions", PREDICTIONS_VERSION, {}, {f"fit {i}": fit.step.key for i, fit in enumerate(fits)})
+    inputs = {f"fit {i}": fit.step.key for i, fit in enumerate(fits)}
+    return Step(
+        "predictions",
+        PREDICTIONS_VERSION,
+        {"diagnose": list(study.diagnose), "train_on": list(study.train_cohorts)},
+        {**inputs, "cohorts": cohorts.content},
+    )
 
 
 def gather_predictions(doing: Doing) -> None:
-    """Write the predictions of all fits as one table."""
-    frames = [pd.read_parquet(done.folder / "predictions.parquet") for done in doing.inputs]
+    """Write the predictions of all fits, and of the controls that the study asks for, as one table."""
+    fits = [done for done in doing.inputs if done.step.name == "fit"]
+    frames = [pd.read_parquet(done.folder / "predictions.parquet") for done in fits]
+    if "metadata_baseline" in doing.study.diagnose:
+        manifest = CohortManifest(pd.read_parquet(doing.input("cohorts") / "manifest.parquet"))
+        frames.append(metadata_predictions(doing.study, manifest).frame)
     predictions = Predictions(pd.concat(frames, ignore_index=True))
     write_frames(doing.work, {"predictions": predictions.frame})
 
