@@ -91,7 +91,7 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
             steps.predictions_step(study, cohorts, fits), steps.gather_predictions, cohorts, *fits
         )
         audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
-        run.report(source, cohorts, samples, fits, audit)
+        run.report(source, cohorts, samples, fits, predictions, audit)
         return run.summary
 
 
@@ -164,7 +164,15 @@ class _Run:
                 done=finish,
             )
 
-    def report(self, source: Done, cohorts: Done, samples: Done, fits: list[Done], audit: Done) -> None:
+    def report(
+        self,
+        source: Done,
+        cohorts: Done,
+        samples: Done,
+        fits: list[Done],
+        predictions: Done,
+        audit: Done,
+    ) -> None:
         """Render the report unless it is there already, and publish it at the top of the run folder."""
         step = steps.report_step(self.study, [source, cohorts, samples, *fits, audit], self.summary.failures)
         if self.folder.is_done(step) and self.summary.report.is_file():
@@ -173,9 +181,10 @@ class _Run:
         else:
             with self._timed(step.name), self.folder.writing(step) as work:
                 gathered = steps.RunParts(self.study, source, cohorts, samples, fits, audit, self.summary.failures)
-                provenance = self._provenance(fits)
+                provenance = {**self._provenance(fits), **steps.count_cohorts(cohorts)}
                 steps.write_report(gathered, work, provenance)
             steps.publish_report(self.folder, step)
+            steps.publish_data(self.folder, cohorts, predictions)
             self.summary.done.append(step.name)
             self._record([source, cohorts, samples, *fits, audit], provenance)
         self.summary.estimates, self.summary.contrasts = steps.read_result_frames(audit)

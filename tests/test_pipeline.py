@@ -46,6 +46,7 @@ def test_a_run_leaves_report_tables_and_figures(finished: tuple[Study, Place, Ru
     names = {path.suffix for path in (place.out / "tables").iterdir()}
     assert {".csv", ".parquet", ".tex"} <= names
     assert list((place.out / "figures").glob("*.svg"))
+    assert {path.stem for path in (place.out / "data").iterdir()} == {"manifest", "exclusions", "predictions"}
     assert not [path for path in (place.out / "work").iterdir() if path.is_dir()]
 
 

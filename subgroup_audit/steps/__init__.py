@@ -13,7 +13,14 @@ from subgroup_audit.steps.data import (
 )
 from subgroup_audit.steps.environment import describe_environment, timestamp
 from subgroup_audit.steps.fits import PlannedFit, PreparedFit, fit_spec, plan_fits, prepare_jobs
-from subgroup_audit.steps.page import RunParts, publish_report, report_step, write_report
+from subgroup_audit.steps.page import (
+    RunParts,
+    count_cohorts,
+    publish_data,
+    publish_report,
+    report_step,
+    write_report,
+)
 from subgroup_audit.steps.place import Doing, Place
 from subgroup_audit.steps.results import (
     audit_cells,
@@ -33,6 +40,7 @@ __all__ = [
     "audit_step",
     "build_cohorts",
     "cohorts_step",
+    "count_cohorts",
     "decode_pixels",
     "describe_environment",
     "draw_samples",
@@ -42,6 +50,7 @@ __all__ = [
     "plan_fits",
     "predictions_step",
     "prepare_jobs",
+    "publish_data",
     "publish_report",
     "read_manifest",
     "read_result_frames",

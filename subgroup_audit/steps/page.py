@@ -94,6 +94,26 @@ def read_samples(folder: Path) -> tuple[Sample, ...]:
     return tuple(Sample(str(row["cohort"]), str(row["label"]), image, str(row["caption"])) for row, image in rows)
 
 
+def count_cohorts(cohorts: Done) -> dict[str, int]:
+    """How many distinct images and persons are in any cohort."""
+    manifest = pd.read_parquet(cohorts.folder / "manifest.parquet", columns=["image_id", "patient_id"])
+    return {"n_images": manifest["image_id"].nunique(), "n_patients": manifest["patient_id"].nunique()}
+
+
+def publish_data(folder: RunFolder, cohorts: Done, predictions: Done) -> None:
+    """Copy the tables with one row per image to `data/`: apart from the report, since they name persons."""
+    target = folder.path / "data"
+    target.mkdir(exist_ok=True)
+    for origin in (
+        cohorts.folder / "manifest.parquet",
+        cohorts.folder / "exclusions.parquet",
+        predictions.folder / "predictions.parquet",
+    ):
+        partial = target / f".{origin.name}"
+        shutil.copyfile(origin, partial)
+        partial.replace(target / origin.name)
+
+
 def publish_report(folder: RunFolder, step: Step) -> None:
     """Copy the finished report, tables and figures to the top of the run folder."""
     origin = folder.folder(step)
