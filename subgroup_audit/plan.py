@@ -103,20 +103,21 @@ def plan_run(study: Study, place: Place, device_name: str, workers: int | None) 
     """
     folder = RunFolder(place.out, study.study)
     device = resolve_device(device_name)
-    design = design_of(study, place, describe=False)
+    tables, unreadable, digests = _tables(study, place, None)
+    design = design_cohorts(study, tables, unreadable=unreadable, pixel_digests=digests, describe=False)
     for model in study.models.values():
         validate_model(model, study_folder=place.study_folder)
     source, pixels = _stored_data_steps(study, place, folder)
     content = folder.done(pixels).content if pixels and folder.is_done(pixels) else ""
     planned = steps.plan_fits(study, place, design.manifest, content, device)
-    sizes = cohort_sizes(design)
+    sizes, n_targets = cohort_sizes(design), design.manifest.frame["image_id"].nunique()
     fits = tuple(
-        (fit, bool(content) and folder.is_done(fit.step), _seconds(study, place, fit, sizes, device))
+        (fit, bool(content) and folder.is_done(fit.step), _seconds(study, place, fit, sizes, n_targets, device))
         for fit in planned
     )
     stored = (("source", folder.is_done(source)), ("pixels", bool(content)))
     count = workers or default_workers(device, len(planned))
-    n_images = 0 if content else len(_tables(study, place, None)[0].images)
+    n_images = 0 if content else len(tables.images)
     return Plan(design, sizes, fits, stored, device, count, n_images)
 
 
@@ -136,14 +137,16 @@ def cohort_sizes(design: CohortDesign) -> pd.DataFrame:
     return pd.DataFrame(counted.reset_index())
 
 
-def _seconds(study: Study, place: Place, fit: PlannedFit, sizes: pd.DataFrame, device: str) -> float:
+def _seconds(
+    study: Study, place: Place, fit: PlannedFit, sizes: pd.DataFrame, n_targets: int, device: str
+) -> float:
     own = sizes[sizes["cohort"] == fit.cohort].set_index("split")["n_images"]
     return float(
         estimate_seconds(
             steps.fit_spec(study, place, fit),
             n_train=int(own.get("train", 0)),
             n_val=int(own.get("val", 0)),
-            n_targets=int(sizes["n_images"].sum()),
+            n_targets=n_targets,
             device=device,
         )
     )
