@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -17,16 +17,24 @@ from subgroup_audit.study import Study
 IMBALANCE = 0.1
 MAX_CEILING_ROWS = 120
 WHOLE = "all"
+# A level that other cohorts have and this one, whose levels of the variable are known, has not.
+NOBODY = ("0", "", False)
 
 
 @dataclass(frozen=True)
 class FlowStep:
-    """One step: what was left out and why, and what was left."""
+    """One step, or several that left nothing out: what was left out and why, and what was left.
+
+    Attributes
+    ----------
+    quiet : the steps after this one that left nothing out
+    """
 
     step: str
     exclusions: tuple[tuple[str, int, int | None], ...]
     left_images: int | None
     left_patients: int | None
+    quiet: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,30 @@ def _flow_column(cohort: str, rows: pd.DataFrame) -> FlowColumn:
     """A cohort's splits stand beside each other: none follows from another."""
     steps = _flow_steps(rows)
     splits = tuple(step for step in steps if cohort and step.step in SPLITS)
-    return FlowColumn(cohort, tuple(step for step in steps if step not in splits), splits)
+    return FlowColumn(cohort, _joined([step for step in steps if step not in splits]), splits)
+
+
+def _joined(steps: list[FlowStep]) -> tuple[FlowStep, ...]:
+    """The steps, those that left out nothing told at the step before them instead of as a box of their own."""
+    found: list[FlowStep] = []
+    for step in steps:
+        before = found[-1] if found else None
+        is_quiet = not step.exclusions and before is not None and before.left_images == step.left_images
+        if is_quiet and before is not None:
+            persons = step.left_patients if before.left_patients is None else before.left_patients
+            found[-1] = replace(before, left_patients=persons, quiet=(*before.quiet, step.step))
+        else:
+            found.append(step)
+    return tuple(found)
+
+
+def split_sizes(flow: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """The number of images of each cohort's splits, by cohort and split."""
+    sizes: dict[str, dict[str, int]] = {}
+    for row in rows_of(flow):
+        if _text(row["cohort"]) and row["step"] in SPLITS and is_number(row["left_images"]):
+            sizes.setdefault(str(row["cohort"]), {})[str(row["step"])] = round(float(row["left_images"]))
+    return sizes
 
 
 def _flow_steps(rows: pd.DataFrame) -> tuple[FlowStep, ...]:
@@ -101,10 +132,10 @@ def table1_grids(table1: pd.DataFrame, study: Study) -> list[Grid]:
     """Table 1, one grid per split, train first; cohorts in the study's order."""
     splits = in_order(distinct(table1["split"]), [WHOLE, *SPLITS])
     cohorts = in_order(distinct(table1["cohort"]), list(study.cohorts))
-    return [_grid(table1[table1["split"].astype("str") == split], split, cohorts) for split in splits]
+    return [_grid(table1[table1["split"].astype("str") == split], split, cohorts, study) for split in splits]
 
 
-def _grid(rows: pd.DataFrame, split: str, cohorts: tuple[str, ...]) -> Grid:
+def _grid(rows: pd.DataFrame, split: str, cohorts: tuple[str, ...], study: Study) -> Grid:
     stored: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for row in rows_of(rows):
         line = stored.setdefault((_text(row["variable"]), _text(row["level"])), {})
@@ -113,8 +144,12 @@ def _grid(rows: pd.DataFrame, split: str, cohorts: tuple[str, ...]) -> Grid:
     lines, previous = [], None
     for (variable, level), line in stored.items():
         is_first = variable != previous
-        cells = tuple(table1_cell(line.get(name), with_whole=is_first) for name in present)
-        lines.append(GridRow(variable, level, is_first, cells))
+        known = {name for key, found in stored.items() if key[0] == variable for name in found}
+        cells = tuple(
+            table1_cell(line.get(name), with_whole=is_first) if name in line or name not in known else NOBODY
+            for name in present
+        )
+        lines.append(GridRow(*variable_words(variable, level, study), is_first, cells))
         previous = variable
     return Grid(split, present, tuple(lines))
 
@@ -144,9 +179,30 @@ def table1_cell(row: dict[str, Any] | None, *, with_whole: bool = True) -> tuple
     return text, shown, bool(is_number(smd) and abs(float(smd)) > IMBALANCE)  # type: ignore[arg-type]
 
 
-def limiting_cells(ceiling: pd.DataFrame) -> list[dict[str, Any]]:
-    """The cells that set the size of their cohort and split."""
-    return rows_of(ceiling[ceiling["is_limiting"].astype("bool")])
+def limiting_cells(ceiling: pd.DataFrame, study: Study) -> list[dict[str, Any]]:
+    """The cells that set the size of the cohorts: of all where all have the same size, else of each its own."""
+    limiting = ceiling[ceiling["is_limiting"].astype("bool")]
+    if study.balance.size == "equal" and limiting["ceiling"].notna().any():
+        limiting = limiting[limiting["ceiling"] == limiting["ceiling"].min()]
+    return rows_of(limiting)
+
+
+def cell_words(cell: Any) -> str:
+    """A balance cell in words.
+
+    >>> cell_words("label=1, sex=F"), cell_words("label=not normal")
+    ('finding present, sex F', 'label not normal')
+    """
+    words = {"label=1": "finding present", "label=0": "finding absent"}
+    return ", ".join(words.get(part, part.replace("=", " ", 1)) for part in str(cell).split(", "))
+
+
+def variable_words(variable: str, level: str, study: Study) -> tuple[str, str]:
+    """A variable of Table 1 and its level in words."""
+    named = {"age_years": "age in years", "patients": "persons"}.get(variable, variable.replace("_", " "))
+    if variable in study.finding_names:
+        level = {"0": "absent", "1": "present"}.get(level, level)
+    return named, level
 
 
 def ceiling_rows(ceiling: pd.DataFrame) -> list[dict[str, Any]]:

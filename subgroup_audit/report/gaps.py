@@ -30,7 +30,14 @@ TESTED_KINDS = ("subgroup_gap", "transfer_gap")
 
 @dataclass(frozen=True)
 class GapRow:
-    """One gap, with its places on the axis in percent; places are None where there is no estimate."""
+    """One gap, with its places on the axis in percent; places are None where there is no estimate.
+
+    Attributes
+    ----------
+    is_cut : whether the interval reaches beyond the axis
+    is_corrected_away : a gap that the correction for the number of comparisons does not leave
+    is_below_margin : no gap beyond the margin, though the interval leaves out zero
+    """
 
     row: dict[str, Any]
     label: str
@@ -43,6 +50,7 @@ class GapRow:
     bootstrap_high_at: float | None
     is_cut: bool
     is_corrected_away: bool
+    is_below_margin: bool
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ def comparison_label(row: dict[str, Any]) -> str:
     if row["kind"] == "subgroup_gap":
         return f"Trained on {train}: {test} − {other}"
     if row["kind"] == "transfer_gap":
-        return f"Tested on {test}: trained on {train} − on {other}"
+        return f"Tested on {test}: trained on {train} − {other}"
     if row["kind"] == "generalization_gap":
         return f"{train}" if train == test else f"{train}, on {test}"
     return f"{row['minuend']} − {row['subtrahend']}"
@@ -161,6 +169,7 @@ def _gap_row(row: dict[str, Any], axis: Axis, names: Sequence[str]) -> GapRow:
         bootstrap_high_at=place("bootstrap_high"),
         is_cut=any(end < axis.low or end > axis.high for end in ends),
         is_corrected_away=row["verdict"] == "gap" and is_corrected_away(row),
+        is_below_margin=verdict_key(row["verdict"]) == "equal" and len(ends) == 2 and ends[0] * ends[1] > 0,
     )
 
 

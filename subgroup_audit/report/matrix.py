@@ -118,6 +118,15 @@ def matrix_panels(estimates: pd.DataFrame, study: Study) -> list[MatrixPanel]:
     return panels[:MAX_PANELS]
 
 
+def panel_names(panels: Sequence[MatrixPanel]) -> list[str]:
+    """What a chooser calls each panel: its finding and model, and its recipe only where that tells two apart."""
+    pairs = [(panel.finding, panel.model) for panel in panels]
+    return [
+        " · ".join((*pair, panel.recipe) if pairs.count(pair) > 1 else pair)
+        for panel, pair in zip(panels, pairs, strict=True)
+    ]
+
+
 def colour_scale(estimates: pd.Series) -> tuple[float, float]:
     """Bottom and top of the colour scale of all matrices: round numbers around the values, never below chance.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from subgroup_audit.report.contents import RunContents, distinct
-from subgroup_audit.report.numerals import count, decimal, listed, percent
+from subgroup_audit.report.numerals import count, decimal, listed, percent, plural
 from subgroup_audit.study import Model, Recipe, Study
 
 REFERENCES: dict[str, str] = {
@@ -43,6 +43,14 @@ MULTIPLICITY = {
     "holm": ("Holm's step-down method", "Holm 1979"),
     "benjamini-hochberg": ("the Benjamini-Hochberg method", "Benjamini and Hochberg 1995"),
 }
+# Methods as the tables name them, in words; the first key that a name contains is its method.
+METHOD_WORDS = {
+    "MOVER": "the MOVER combination of two such intervals",
+    "crossed seeds": "seeds and persons as crossed random effects, Satterthwaite t",
+    "Newcombe 5": "Newcombe's method 5",
+}
+SOURCE_WORDS = {"table": "a table of images", "folder": "a folder of images", "phantom": "synthetic phantoms"}
+OPTIMISERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop"}
 GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "AUC",
@@ -97,7 +105,7 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
 def methods_paragraphs(contents: RunContents) -> list[str]:
     """What ran, in the past tense of a paper, with references in brackets."""
     study = contents.study
-    paragraphs = [_data_paragraph(study), _training_paragraph(study)]
+    paragraphs = [_data_paragraph(contents), _training_paragraph(study)]
     if contents.result is not None:
         paragraphs.append(_statistics_paragraph(contents))
     version = contents.provenance.get("version")
@@ -105,7 +113,24 @@ def methods_paragraphs(contents: RunContents) -> list[str]:
     return paragraphs
 
 
-def _data_paragraph(study: Study) -> str:
+def method_words(method: Any) -> str:
+    """The method of an interval, as the tables name it, in words; a name that is not known stands as it is.
+
+    >>> method_words("MOVER, crossed seeds x patients, Satterthwaite t")
+    'the MOVER combination of two such intervals'
+    """
+    return next((words for key, words in METHOD_WORDS.items() if key in str(method)), str(method))
+
+
+def _source_words(contents: RunContents) -> str:
+    source = contents.study.data.source
+    named = contents.provenance.get("data")
+    words = SOURCE_WORDS.get(source, f"the data set {source}")
+    return f"{words} ({named})" if named and source in SOURCE_WORDS else words
+
+
+def _data_paragraph(contents: RunContents) -> str:
+    study = contents.study
     cited = SOURCE_REFERENCES.get(study.data.source, ())
     cohorts = [f"{name} ({_where(study, name)})" for name in study.cohorts]
     unit = (
@@ -127,7 +152,7 @@ def _data_paragraph(study: Study) -> str:
     )
     split = f"an official split (attribute {study.split.official})" if study.split.official else shares
     return (
-        f"Radiographs came from the data set {study.data.source}{_cite(cited)}. "
+        f"Radiographs came from {_source_words(contents)}{_cite(cited)}. "
         f"{'The finding was' if len(study.finding_names) == 1 else 'The findings were'} "
         f"{listed(list(study.finding_names))}. "
         f"{count(len(study.cohorts))} cohorts were formed: {listed(cohorts)}.{balanced} {size} "
@@ -154,7 +179,7 @@ def _training_paragraph(study: Study) -> str:
     return (
         f"{listed(models)} {'was' if len(models) == 1 else 'were'} trained on "
         f"{'each of ' if len(study.train_cohorts) > 1 else ''}{listed(list(study.train_cohorts))}, "
-        f"with {count(seeds)} random seed{'' if seeds == 1 else 's'} per combination. {' '.join(recipes)} "
+        f"with {plural(seeds, 'random seed')} per combination. {' '.join(recipes)} "
         "All scores come from evaluation mode without augmentation."
     )
 
@@ -177,7 +202,7 @@ def _recipe_words(name: str, recipe: Recipe) -> str:
     kept = f" The epoch with the best {MONITORS[recipe.monitor]} was kept." if recipe.restore_best else ""
     return (
         f"Recipe {name}: {recipe.image_size} px, batches of {recipe.batch_size}, {recipe.epochs} epochs, "
-        f"{recipe.optimiser} at learning rate {recipe.learning_rate:g} ({recipe.schedule}){stopped}.{kept}"
+        f"{OPTIMISERS.get(recipe.optimiser, recipe.optimiser)} at learning rate {recipe.learning_rate:g} ({recipe.schedule}){stopped}.{kept}"
     )
 
 
@@ -189,8 +214,9 @@ def _statistics_paragraph(contents: RunContents) -> str:
     level = percent(settings.get("confidence_level", analysis.confidence_level))
     resamples = count(settings.get("n_resamples", analysis.n_resamples))
     methods = distinct([*result.estimates["method"], *result.contrasts["method"]])
-    words = [method for method in methods if method and method != "nan"]
-    cited = [ref for key, ref in METHOD_REFERENCES.items() if key in " ".join(words).lower()]
+    named = [method for method in methods if method and method not in {"nan", "none"}]
+    words = distinct(method_words(method) for method in sorted(named, key=lambda name: "MOVER" in name))
+    cited = [ref for key, ref in METHOD_REFERENCES.items() if key in " ".join(named).lower()]
     name = str(settings.get("multiplicity", analysis.multiplicity))
     corrected, reference = MULTIPLICITY.get(name, ("", ""))
     multiplicity = (
@@ -200,12 +226,12 @@ def _statistics_paragraph(contents: RunContents) -> str:
     )
     return (
         "Performance is the area under the ROC curve, averaged over seeds. "
-        f"Intervals at {level} confidence used the methods named in the tables ({listed(words)}){_cite(cited)}; "
+        f"Intervals at {level} confidence come from {listed(words)}{_cite(cited)}; "
         f"percentile bootstrap intervals over {resamples} draws of persons stand beside them"
         f"{_cite(('Efron and Tibshirani 1993',))}. Gaps are differences of AUC on the same draws. "
-        f"A margin of {decimal(analysis.margin, 2)} AUC counts as no gap, judged by two one-sided tests"
+        f"Differences within ±{decimal(analysis.margin, 2)} AUC counted as no gap, judged by two one-sided tests"
         f"{_cite(('Schuirmann 1987',))}.{multiplicity} Cells with fewer than {analysis.min_persons} positive or "
-        "negative persons are marked small."
+        "negative persons are marked as small."
     )
 
 

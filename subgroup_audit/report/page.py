@@ -16,9 +16,10 @@ from markupsafe import Markup
 from subgroup_audit.report import cohort_figures, numerals, sentences
 from subgroup_audit.report.contents import RunContents
 from subgroup_audit.report.curves import CurvePanel, curve_panels, figure_spec
-from subgroup_audit.report.gaps import Dumbbell, dumbbell, forest
-from subgroup_audit.report.matrix import MatrixPanel, matrix_panels
-from subgroup_audit.report.methods import GLOSSARY, methods_paragraphs, references_cited
+from subgroup_audit.report.gaps import VERDICT_KEYS, Dumbbell, dumbbell, forest
+from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
+from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
+from subgroup_audit.report.origins import origin
 from subgroup_audit.report.samples import pictures_by_cohort
 from subgroup_audit.report.static import write_figures
 from subgroup_audit.report.tables import report_tables, to_csv, write_tables
@@ -81,6 +82,7 @@ def page_parts(contents: RunContents) -> dict[str, Any]:
         "study": contents.study,
         "sections": [(name, SECTIONS[name]) for name in section_order(contents)],
         "facts": sentences.facts(contents),
+        "origin": origin(contents),
         "methods": methods,
         "references": references_cited(methods),
         "glossary": GLOSSARY,
@@ -109,6 +111,7 @@ def _audit_parts(contents: RunContents) -> dict[str, Any]:
         "cards": sentences.cards(result),
         "limits": sentences.limits_sentence(result.contrasts),
         "panels": panels,
+        "panel_names": panel_names(panels),
         "forests": [found for found in forests if found.rows],
         "dumbbell": pairs if pairs.rows else None,
         "unmatched": unmatched_references(contents.study.reference, panels, pairs),
@@ -143,10 +146,11 @@ def _cohort_parts(contents: RunContents) -> dict[str, Any]:
         shown(contents, part) for part in ("flow", "table1", "ceiling", "leakage", "counts")
     )
     return {
+        "sizes": {} if flow is None else cohort_figures.split_sizes(flow),
         "flow": [] if flow is None else cohort_figures.flow_columns(flow, study),
         "grids": [] if table1 is None else cohort_figures.table1_grids(table1, study),
         "ceiling": [] if ceiling is None else cohort_figures.ceiling_rows(ceiling),
-        "limiting": [] if ceiling is None else cohort_figures.limiting_cells(ceiling),
+        "limiting": [] if ceiling is None else cohort_figures.limiting_cells(ceiling, study),
         "leakage": [] if leakage is None else cohort_figures.leakage_rows(leakage, contents.image_level_leakage),
         "leaked_overall": cohort_figures.leaked_overall(contents.image_level_leakage),
         "counts": None if counts is None else cohort_figures.count_rows(counts),
@@ -172,11 +176,16 @@ def _environment() -> jinja2.Environment:
     environment.filters.update({name: getattr(numerals, name) for name in names})
     environment.globals.update(
         verdict_words=sentences.VERDICT_WORDS,
+        verdict_keys=VERDICT_KEYS,
         kind_names=sentences.KIND_NAMES,
         kind_questions=sentences.KIND_QUESTIONS,
         reading_of_row=sentences.reading_of_row,
         gap_sentence=sentences.gap_sentence,
         is_number=numerals.is_number,
+        macro_mean=MACRO_MEAN,
+        cell_words=cohort_figures.cell_words,
+        level_words=sentences.level_words,
+        method_words=method_words,
     )
     return environment
 

@@ -17,7 +17,7 @@ from subgroup_audit.report.gaps import (
     verdict_counts,
     verdict_key,
 )
-from subgroup_audit.report.numerals import count, decimal, interval, is_number, listed, plural, signed
+from subgroup_audit.report.numerals import count, decimal, interval, is_number, plural, signed
 from subgroup_audit.schema import AuditResult
 from subgroup_audit.study import Study
 
@@ -27,9 +27,9 @@ KIND_NAMES: Mapping[str, str] = {
     "generalization_gap": "Train/test gap",
 }
 KIND_QUESTIONS: Mapping[str, str] = {
-    "subgroup_gap": "Same model, two patient groups: does it rank one group's images better?",
-    "transfer_gap": "Same test patients, two training groups: does it matter whom the model learned from?",
-    "generalization_gap": "Same model, images it learned from and images it has never seen: how much is lost?",
+    "subgroup_gap": "Same model, two patient groups: does it work better in one?",
+    "transfer_gap": "Same test patients, two training groups: does it matter who was trained on?",
+    "generalization_gap": "Same model, images it learned from and new ones: how much is lost?",
 }
 VERDICT_WORDS: Mapping[str, str] = {
     "gap": "gap",
@@ -39,7 +39,8 @@ VERDICT_WORDS: Mapping[str, str] = {
     "descriptive": "descriptive",
 }
 
-AWAY = ", but not after correction for the number of comparisons"
+NOTHING_COMPARED = "No subgroup or transfer gap was compared."
+AWAY = " before correction"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Card:
     question: str
     value: str
     interval: str
+    persons: str
     verdict_key: str
     verdict: str
     sentence: str
@@ -89,56 +91,59 @@ def overall_verdict(counts: Mapping[str, int]) -> str:
 
 
 def headline(result: AuditResult, study: Study) -> Headline:
-    """The verdict in words, with how many comparisons ended how."""
+    """The verdict in words, what correction leaves of it, and how many comparisons ended how."""
     counts = verdict_counts(result.contrasts)
     key = overall_verdict(counts)
     margin = decimal(margin_of(result.contrasts, study), 2)
+    kept = _gaps_kept(result, study)
     titles = {
-        "gap": "A gap was found",
+        "gap": "A gap was found" if kept != 0 else "A gap was found, but not after correction",
         "equal": f"No gap beyond the margin of {margin} AUC",
         "inconclusive": "Inconclusive: these data cannot tell",
         "absent": "Not estimable",
     }
-    sentences = [_tally(counts, margin)]
-    if key == "gap":
-        sentences.append(_after_correction(result, study))
-    if key == "absent":
-        sentences.append(_why_nothing(result.contrasts))
-    return Headline(key, titles[key], tuple(filter(None, sentences)), counts)
-
-
-def _tally(counts: Mapping[str, int], margin: str) -> str:
-    total = sum(counts.values())
-    if not total:
-        return "No subgroup or transfer gap was compared."
-    words = {
-        "gap": "a gap",
-        "no gap beyond the margin": f"no gap beyond the margin of {margin} AUC",
-        "inconclusive": "an inconclusive result",
+    sentences = {
+        "gap": _after_correction(kept, counts["gap"], result, study),
+        "equal": "Every comparison that could be made shows a difference smaller than the margin.",
+        "inconclusive": _what_is_open(counts, margin),
+        "absent": _why_nothing(result.contrasts) if sum(counts.values()) else NOTHING_COMPARED,
     }
-    parts = [f"{count(counts[name])} showed {text}" for name, text in words.items() if counts[name]]
-    if counts["not estimable"]:
-        parts.append(f"{count(counts['not estimable'])} could not be estimated")
-    return f"Of {plural(total, 'comparison')}, {listed(parts)}."
+    return Headline(key, titles[key], tuple(filter(None, [sentences[key]])), counts)
 
 
-def _after_correction(result: AuditResult, study: Study) -> str:
-    """How many gaps stay after the correction, read from the stored adjusted p-values."""
-    method = str(result.settings.get("multiplicity", study.analysis.multiplicity))
+def _what_is_open(counts: Mapping[str, int], margin: str) -> str:
+    left_open, total = counts["inconclusive"], sum(counts.values())
+    bound = f"one beyond the margin of {margin} AUC. This is not evidence of equality."
+    if left_open == total:
+        return f"No comparison shows a gap, and none excludes {bound}"
+    verb = "neither shows a gap nor excludes" if left_open == 1 else "neither show a gap nor exclude"
+    return f"{count(left_open)} of {plural(total, 'comparison')} {verb} {bound}"
+
+
+def _gaps_kept(result: AuditResult, study: Study) -> int | None:
+    """How many gaps the correction leaves, by the stored adjusted p-values; None where nothing was corrected."""
     level = float(result.settings.get("confidence_level", study.analysis.confidence_level))
     gaps = result.contrasts[(result.contrasts["verdict"] == "gap") & result.contrasts["kind"].isin(TESTED_KINDS)]
+    method = result.settings.get("multiplicity", study.analysis.multiplicity)
     if method == "none" or gaps["p_adjusted"].isna().all():
-        return "The p-values are not corrected for the number of comparisons."
-    kept = int((gaps["p_adjusted"] < 1 - level).sum())
+        return None
+    return int((gaps["p_adjusted"] < 1 - level).sum())
+
+
+def _after_correction(kept: int | None, gaps: int, result: AuditResult, study: Study) -> str:
+    """How many gaps stay after the correction, and what to make of those that do not."""
+    if kept is None:
+        return "The p-values are not corrected for the number of comparisons: some gaps can be chance."
+    method = str(result.settings.get("multiplicity", study.analysis.multiplicity))
     name = {"holm": "Holm", "benjamini-hochberg": "Benjamini-Hochberg"}.get(method, method)
-    total = int(result.contrasts["p_adjusted"].notna().sum())
-    after = f"after correction for {plural(total, 'comparison')} ({name})."
-    if len(gaps) == 1:
-        return f"It {'remains' if kept else 'does not remain'} {after}"
-    if kept == len(gaps):
-        return f"All {count(kept)} remain {after}"
-    some = f"{count(kept)} of the" if kept else "None of the"
-    return f"{some} {count(len(gaps))} {'remain' if kept > 1 else 'remains'} {after}"
+    total = plural(int(result.contrasts["p_adjusted"].notna().sum()), "comparison")
+    after = f"after correction for {total} ({name})"
+    if kept == gaps:
+        return f"It remains {after}." if gaps == 1 else f"All {count(gaps)} gaps remain {after}."
+    if kept:
+        return f"{count(kept)} of the {count(gaps)} gaps {'remains' if kept == 1 else 'remain'} {after}."
+    shown = "shows a gap" if gaps == 1 else "show a gap"
+    return f"{count(gaps)} of {total} {shown} before correction, none after it ({name}). It can be chance."
 
 
 def _why_nothing(contrasts: pd.DataFrame) -> str:
@@ -148,27 +153,39 @@ def _why_nothing(contrasts: pd.DataFrame) -> str:
 
 def cards(result: AuditResult) -> list[Card]:
     """The most important gap of each kind that was compared, in the order of `KIND_NAMES`."""
+    has_findings = result.contrasts["finding"].nunique() > 1
     found = []
     for kind in KIND_NAMES:
         rows = ranked(result.contrasts[result.contrasts["kind"] == kind])
         if len(rows):
-            found.append(_card(rows_of(rows.head(1))[0], len(rows)))
+            found.append(_card(rows_of(rows.head(1))[0], len(rows), names_finding=has_findings))
     return found
 
 
-def _card(row: dict[str, Any], total: int) -> Card:
+def _card(row: dict[str, Any], total: int, *, names_finding: bool) -> Card:
     key = verdict_key(row["verdict"])
+    finding = f"{isolated(row['finding'])}: " if names_finding else ""
     return Card(
         kind=row["kind"],
         name=KIND_NAMES[row["kind"]],
         question=KIND_QUESTIONS[row["kind"]],
         value=signed(row["estimate"]),
-        interval=interval(row["low"], row["high"], with_signs=True),
+        interval=f"{level_words(row)} interval {interval(row['low'], row['high'], with_signs=True)}",
+        persons=plural(row["n_patients"], "person"),
         verdict_key=key,
         verdict=VERDICT_WORDS[key] + (AWAY if key == "gap" and is_corrected_away(row) else ""),
-        sentence=gap_sentence(row),
+        sentence=finding + gap_sentence(row),
         note=_card_note(row, key, total),
     )
+
+
+def level_words(row: Mapping[str, Any]) -> str:
+    """The confidence level of a stored row.
+
+    >>> level_words({"confidence_level": 0.95}), level_words({"confidence_level": 0.975})
+    ('95 %', '97.5 %')
+    """
+    return f"{100 * float(row['confidence_level']):.4g} %"
 
 
 def _card_note(row: dict[str, Any], key: str, total: int) -> str:
@@ -181,7 +198,7 @@ def _card_note(row: dict[str, Any], key: str, total: int) -> str:
             else "Descriptive: the model has seen its training images."
         )
     if total > 1:
-        return f"The first of {count(total)} by verdict and size; the largest of many tends to be overstated."
+        return f"The clearest of {count(total)}. The largest of many tends to be overstated."
     return ""
 
 
@@ -222,17 +239,32 @@ def facts(contents: RunContents) -> list[Fact]:
     """Persons, images and fits, each with what it counts; a number that the run does not hold is left out."""
     stored = contents.provenance
     persons, images, where = stored.get("n_patients"), stored.get("n_images"), "in the cohorts"
-    if not is_number(images) and contents.flow is not None:
-        shared = rows_of(contents.flow[contents.flow["cohort"].fillna("") == ""])
-        if shared:
-            persons, images = shared[-1]["left_patients"], shared[-1]["left_images"]
-            where = "eligible"
+    flow = rows_of(contents.flow)
+    shared = [row for row in flow if not _text(row["cohort"])]
+    if not is_number(images) and shared:
+        persons, images, where = shared[-1]["left_patients"], shared[-1]["left_images"], "eligible"
     found = [
         Fact(count(persons), f"persons {where}") if is_number(persons) else None,
         Fact(count(images), f"radiographs {where}") if is_number(images) else None,
+        _split_fact(flow, "train", "left_images", "training radiographs per cohort"),
+        _split_fact(flow, "test", "left_patients", "test persons per group"),
         _fits_fact(contents),
     ]
     return [fact for fact in found if fact is not None]
+
+
+def _split_fact(flow: list[dict[str, Any]], split: str, column: str, name: str) -> Fact | None:
+    """The smallest and largest number of one split over the cohorts."""
+    rows = [row for row in flow if _text(row["cohort"]) and row["step"] == split]
+    values = [round(float(row[column])) for row in rows if is_number(row[column])]
+    if not values:
+        return None
+    low, high = count(min(values)), count(max(values))
+    return Fact(low if low == high else f"{low}–{high}", name)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _fits_fact(contents: RunContents) -> Fact | None:
@@ -248,5 +280,6 @@ def _fits_fact(contents: RunContents) -> Fact | None:
 def reading_of_row(row: dict[str, Any]) -> str:
     """Everything about one gap in a line, for those who hear the page instead of seeing it."""
     limits = interval(row["low"], row["high"], with_signs=True)
-    difference = f"Difference {signed(row['estimate'])}, interval {limits}."
-    return f"{gap_sentence(row)} {difference} {row['sentence'] or ''}".strip()
+    difference = f"Difference {signed(row['estimate'])}, {level_words(row)} interval {limits}"
+    verdict = VERDICT_WORDS[verdict_key(row["verdict"])]
+    return f"{gap_sentence(row)} {difference}: {verdict}."

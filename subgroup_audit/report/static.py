@@ -65,9 +65,12 @@ def write_figures(contents: RunContents, folder: Path) -> list[Path]:
 
 
 def _save(figure: Any, folder: Path, name: str) -> list[Path]:
-    """The paths of one figure's files. The layout is found once for every format: finding it takes the time."""
+    """The paths of one figure's files. The layout is found once for every format: finding it takes the time.
+
+    Without a layout engine afterwards, as every save would otherwise draw the figure twice.
+    """
     figure.get_layout_engine().execute(figure)
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     paths = [folder / f"{name}.{suffix}" for suffix in FORMATS]
     for path in paths:
         metadata = NO_DATE[path.suffix[1:]]

@@ -69,7 +69,7 @@ def test_labels_say_what_is_subtracted_from_what(contents: RunContents) -> None:
     rows = forest(contents.result.contrasts, "subgroup_gap", contents.study).rows
     assert "Trained on F_PA: F_PA − M_PA" in {row.label for row in rows}
     rows = forest(contents.result.contrasts, "transfer_gap", contents.study).rows
-    assert "Tested on F_PA: trained on F_PA − on M_PA" in {row.label for row in rows}
+    assert "Tested on F_PA: trained on F_PA − M_PA" in {row.label for row in rows}
 
 
 def test_many_gaps_are_cut_and_the_total_is_kept(contents: RunContents) -> None:

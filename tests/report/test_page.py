@@ -77,11 +77,14 @@ def test_the_first_screen_has_the_question_the_verdict_and_the_counts(page: Page
     start = page.text[: page.text.index("Every model on every group")]
     assert "Does a chest-radiograph classifier find lung opacity as well in women as in men" in start
     assert "A gap was found" in start
-    assert re.search(
-        r"Of 64 comparisons, \d+ showed a gap, \d+ showed no gap beyond the margin of 0.05 AUC", start
-    )
-    assert "What these data could not have shown." in start
-    assert "8,214 persons eligible 13,366 radiographs eligible 30 trained models (3 seeds)" in start
+    assert re.search(r"Of 64 comparisons: \d+ gap \d+ inconclusive \d+ no gap beyond the margin", start)
+    assert "Where the gaps lie" in start
+    assert "Leakage is ruled out" in start
+    assert "What these data could not have shown" in start
+    assert (
+        "8,214 persons eligible 13,366 radiographs eligible 770 training radiographs per cohort 220 test persons "
+        "per group 30 trained models (3 seeds)"
+    ) in start
 
 
 def test_every_number_of_the_matrix_is_there_with_both_intervals(page: Page, contents: RunContents) -> None:
@@ -91,6 +94,9 @@ def test_every_number_of_the_matrix_is_there_with_both_intervals(page: Page, con
         shown = f"{row['estimate']:.3f} {row['low']:.3f} to {row['high']:.3f} bootstrap {row['bootstrap_low']:.3f}"
         assert shown in page.text
     assert "412 persons: 220 +, 220 −" in page.text
+    assert "0.009 (3 seeds)" in page.text
+    row = tested.to_dict("records")[0]
+    assert f"{row['band_low']:.3f} to {row['band_high']:.3f}" in page.text
 
 
 def test_what_cannot_be_estimated_is_said_with_its_reason(page: Page) -> None:

@@ -36,30 +36,52 @@ def only(contents: RunContents, verdict: str, **values: object) -> AuditResult:
 def test_a_gap_is_said_with_what_is_left_after_correction(contents: RunContents) -> None:
     found = headline(only(contents, "gap", p_adjusted=[0.001, 0.4]), contents.study)
     assert found.title == "A gap was found"
-    assert found.sentences == (
-        "Of 2 comparisons, 2 showed a gap.",
-        "1 of the 2 remains after correction for 2 comparisons (Holm).",
-    )
+    assert found.sentences == ("1 of the 2 gaps remains after correction for 2 comparisons (Holm).",)
 
 
 @pytest.mark.parametrize(
     ("adjusted", "sentence"),
     [
-        ([0.001, 0.002], "All 2 remain after correction for 2 comparisons (Holm)."),
-        ([0.3, 0.4], "None of the 2 remains after correction for 2 comparisons (Holm)."),
-        ([None, None], "The p-values are not corrected for the number of comparisons."),
+        ([0.001, 0.002], "All 2 gaps remain after correction for 2 comparisons (Holm)."),
+        (
+            [0.3, 0.4],
+            "2 of 2 comparisons show a gap before correction, none after it (Holm). It can be chance.",
+        ),
+        (
+            [None, None],
+            "The p-values are not corrected for the number of comparisons: some gaps can be chance.",
+        ),
     ],
 )
 def test_correction_is_said_in_every_case(
     contents: RunContents, adjusted: list[float | None], sentence: str
 ) -> None:
-    assert headline(only(contents, "gap", p_adjusted=adjusted), contents.study).sentences[1] == sentence
+    assert headline(only(contents, "gap", p_adjusted=adjusted), contents.study).sentences == (sentence,)
+
+
+def test_a_gap_that_correction_takes_away_does_not_make_the_title(contents: RunContents) -> None:
+    found = headline(only(contents, "gap", p_adjusted=[0.3, 0.4]), contents.study)
+    assert (found.key, found.title) == ("gap", "A gap was found, but not after correction")
 
 
 def test_inconclusive_is_not_called_equal(contents: RunContents) -> None:
     found = headline(only(contents, "inconclusive"), contents.study)
     assert found.title == "Inconclusive: these data cannot tell"
-    assert found.sentences == ("Of 2 comparisons, 2 showed an inconclusive result.",)
+    assert found.sentences == (
+        "No comparison shows a gap, and none excludes one beyond the margin of 0.05 AUC. This is not evidence of "
+        "equality.",
+    )
+
+
+def test_what_is_left_open_beside_equality_is_counted(contents: RunContents) -> None:
+    result = contents.result
+    chosen = result.contrasts[result.contrasts["kind"] == "subgroup_gap"].head(3)
+    chosen = chosen.assign(verdict=["inconclusive", "no gap beyond the margin", "no gap beyond the margin"])
+    mixed = AuditResult(result.estimates, chosen, result.fits, result.settings)
+    assert headline(mixed, contents.study).sentences == (
+        "1 of 3 comparisons neither shows a gap nor excludes one beyond the margin of 0.05 AUC. This is not "
+        "evidence of equality.",
+    )
 
 
 def test_equality_names_its_margin(contents: RunContents) -> None:
@@ -70,10 +92,7 @@ def test_equality_names_its_margin(contents: RunContents) -> None:
 def test_nothing_estimable_says_why(contents: RunContents) -> None:
     found = headline(only(contents, "not estimable"), contents.study)
     assert found.title == "Not estimable"
-    assert found.sentences == (
-        "Of 2 comparisons, 2 could not be estimated.",
-        "The reason given: no positive image in a cell.",
-    )
+    assert found.sentences == ("The reason given: no positive image in a cell.",)
 
 
 def test_no_comparison_at_all_is_said(contents: RunContents) -> None:
@@ -89,6 +108,16 @@ def test_the_three_gaps_each_have_a_card_with_numbers_from_the_table(contents: R
     assert found[2].verdict == "descriptive"
     assert "overstated" in found[0].note
     assert all(len(card.value) == len("−0.079") for card in found)
+    assert found[0].interval.startswith("95 % interval −")
+    assert found[0].persons == "824 persons"
+    assert not found[0].sentence.startswith("Lung opacity")
+
+
+def test_a_card_names_its_finding_where_there_are_several(contents: RunContents) -> None:
+    result = contents.result
+    other = result.contrasts.assign(finding="macro mean", verdict="gap")
+    both = AuditResult(result.estimates, pd.concat([result.contrasts, other]), result.fits, result.settings)
+    assert cards(both)[0].sentence.startswith("macro mean: ")
 
 
 def test_a_gap_sentence_names_both_terms() -> None:
@@ -116,7 +145,7 @@ def test_limits_name_the_range_of_detectable_gaps(contents: RunContents) -> None
 
 
 def test_facts_prefer_what_the_run_counted(contents: RunContents) -> None:
-    assert [fact.value for fact in facts(contents)] == ["8,214", "13,366", "30"]
+    assert [fact.value for fact in facts(contents)] == ["8,214", "13,366", "770", "220", "30"]
     counted = replace(contents, provenance={"n_patients": 3120, "n_images": 5500, "n_fits": 30})
     assert [(f.value, f.name) for f in facts(counted)][:2] == [
         ("3,120", "persons in the cohorts"),
