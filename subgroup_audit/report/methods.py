@@ -6,7 +6,7 @@ from typing import Any
 
 from subgroup_audit.report.contents import RunContents, distinct
 from subgroup_audit.report.numerals import count, decimal, listed, percent, plural
-from subgroup_audit.study import Model, Recipe, Study
+from subgroup_audit.study import Augmentation, Model, Recipe, Study
 
 REFERENCES: dict[str, str] = {
     "DeLong 1988": "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more correlated "
@@ -46,7 +46,7 @@ MULTIPLICITY = {
 # Methods as the tables name them, in words; the first key that a name contains is its method.
 METHOD_WORDS = {
     "MOVER": "the MOVER combination of two such intervals",
-    "crossed seeds": "seeds and persons as crossed random effects, Satterthwaite t",
+    "crossed seeds": "seeds and persons as crossed random effects (Satterthwaite t)",
     "Newcombe 5": "Newcombe's method 5",
 }
 SOURCE_WORDS = {"table": "a table of images", "folder": "a folder of images", "phantom": "synthetic phantoms"}
@@ -139,7 +139,7 @@ def _data_paragraph(contents: RunContents) -> str:
         else "BY IMAGE, as the study asked for, so that images of one person can be in training and test"
     )
     size = {
-        "equal": "All cohorts have the same size, the largest that each could reach.",
+        "equal": "All cohorts have the same size, the largest that all could reach.",
         "ceiling": "Each cohort has the largest size that balance allowed.",
         "all": "Cohorts were not balanced: every eligible image was used.",
     }.get(str(study.balance.size), f"Each cohort has {study.balance.size} images.")
@@ -200,10 +200,29 @@ def _recipe_words(name: str, recipe: Recipe) -> str:
         else ""
     )
     kept = f" The epoch with the best {MONITORS[recipe.monitor]} was kept." if recipe.restore_best else ""
+    optimiser = OPTIMISERS.get(recipe.optimiser, recipe.optimiser)
     return (
         f"Recipe {name}: {recipe.image_size} px, batches of {recipe.batch_size}, {recipe.epochs} epochs, "
-        f"{OPTIMISERS.get(recipe.optimiser, recipe.optimiser)} at learning rate {recipe.learning_rate:g} ({recipe.schedule}){stopped}.{kept}"
+        f"{optimiser} at learning rate {recipe.learning_rate:g} ({recipe.schedule} schedule){stopped}. "
+        f"{_augmentation_words(recipe.augmentation)}{kept}"
     )
+
+
+def _augmentation_words(changes: Augmentation) -> str:
+    """How training images were changed at random, each with its range."""
+    words = {
+        "horizontal flip": f"probability {changes.horizontal_flip:g}" if changes.horizontal_flip else "",
+        "vertical flip": f"probability {changes.vertical_flip:g}" if changes.vertical_flip else "",
+        "turns by multiples of 90°": "at random" if changes.rotate_quarter else "",
+        "rotation": f"up to {changes.rotation_degrees:g}°" if changes.rotation_degrees else "",
+        "shift": f"up to {percent(changes.shift)}" if changes.shift else "",
+        "zoom": f"up to {percent(changes.zoom)}" if changes.zoom else "",
+        "shear": f"up to {changes.shear:g}" if changes.shear else "",
+        "brightness": f"up to {percent(changes.brightness)}" if changes.brightness else "",
+        "contrast": f"up to {percent(changes.contrast)}" if changes.contrast else "",
+    }
+    found = [f"{name} ({text})" for name, text in words.items() if text]
+    return f"Training images were augmented by {listed(found)}." if found else "Images were not augmented."
 
 
 def _statistics_paragraph(contents: RunContents) -> str:
@@ -211,11 +230,12 @@ def _statistics_paragraph(contents: RunContents) -> str:
     if result is None:
         return ""
     analysis, settings = study.analysis, result.settings
-    level = percent(settings.get("confidence_level", analysis.confidence_level))
+    level = f"{100 * float(settings.get('confidence_level', analysis.confidence_level)):.4g} %"
     resamples = count(settings.get("n_resamples", analysis.n_resamples))
     methods = distinct([*result.estimates["method"], *result.contrasts["method"]])
     named = [method for method in methods if method and method not in {"nan", "none"}]
-    words = distinct(method_words(method) for method in sorted(named, key=lambda name: "MOVER" in name))
+    words = distinct(method_words(method) for method in named if "MOVER" not in method)
+    combined = "; those of gaps combine two of them (MOVER)" if any("MOVER" in name for name in named) else ""
     cited = [ref for key, ref in METHOD_REFERENCES.items() if key in " ".join(named).lower()]
     name = str(settings.get("multiplicity", analysis.multiplicity))
     corrected, reference = MULTIPLICITY.get(name, ("", ""))
@@ -226,7 +246,7 @@ def _statistics_paragraph(contents: RunContents) -> str:
     )
     return (
         "Performance is the area under the ROC curve, averaged over seeds. "
-        f"Intervals at {level} confidence come from {listed(words)}{_cite(cited)}; "
+        f"Intervals at {level} confidence come from {listed(words)}{combined}{_cite(cited)}; "
         f"percentile bootstrap intervals over {resamples} draws of persons stand beside them"
         f"{_cite(('Efron and Tibshirani 1993',))}. Gaps are differences of AUC on the same draws. "
         f"Differences within ±{decimal(analysis.margin, 2)} AUC counted as no gap, judged by two one-sided tests"

@@ -17,6 +17,7 @@ from subgroup_audit.report.gaps import (
     verdict_counts,
     verdict_key,
 )
+from subgroup_audit.report.matrix import MACRO_MEAN
 from subgroup_audit.report.numerals import count, decimal, interval, is_number, plural, signed
 from subgroup_audit.schema import AuditResult
 from subgroup_audit.study import Study
@@ -164,7 +165,7 @@ def cards(result: AuditResult) -> list[Card]:
 
 def _card(row: dict[str, Any], total: int, *, names_finding: bool) -> Card:
     key = verdict_key(row["verdict"])
-    finding = f"{isolated(row['finding'])}: " if names_finding else ""
+    finding = _finding_words(row["finding"]) if names_finding else ""
     return Card(
         kind=row["kind"],
         name=KIND_NAMES[row["kind"]],
@@ -177,6 +178,10 @@ def _card(row: dict[str, Any], total: int, *, names_finding: bool) -> Card:
         sentence=finding + gap_sentence(row),
         note=_card_note(row, key, total),
     )
+
+
+def _finding_words(finding: str) -> str:
+    return "Mean over the findings. " if finding == MACRO_MEAN else f"Finding “{isolated(finding)}”. "
 
 
 def level_words(row: Mapping[str, Any]) -> str:

@@ -50,8 +50,8 @@ def test_a_pair_stands_as_its_subgroup_gap_subtracts_it(contents: RunContents) -
 def test_a_gap_in_every_training_cohort_is_said_to_be_so(contents: RunContents) -> None:
     run = with_gaps(contents, verdict="gap", estimate=-0.1, p_adjusted=0.001)
     assert origin(run).sentences[0] == (
-        "AUC is lower in F_PA than in M_PA whatever the model was trained on: no choice of training cohort removed "
-        "the gap."
+        "AUC is lower in F_PA than in M_PA whatever the model was trained on: no choice of training cohort "
+        "removed the gap."
     )
 
 

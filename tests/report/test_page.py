@@ -217,6 +217,8 @@ def test_methods_cite_what_ran(page: Page) -> None:
     assert "5 cohorts were formed: F_PA (sex F; view PA)" in page.text
     assert "P-values were adjusted by Holm's step-down method [Holm 1979]" in page.text
     assert "doi:10.2307/2531595" in page.text
+    assert "RMSprop at learning rate 0.0003" in page.text
+    assert "Images were not augmented." in page.text
     assert "audit run cohorts/rsna_sex_view.yaml" in page.text
 
 

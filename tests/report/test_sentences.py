@@ -117,7 +117,7 @@ def test_a_card_names_its_finding_where_there_are_several(contents: RunContents)
     result = contents.result
     other = result.contrasts.assign(finding="macro mean", verdict="gap")
     both = AuditResult(result.estimates, pd.concat([result.contrasts, other]), result.fits, result.settings)
-    assert cards(both)[0].sentence.startswith("macro mean: ")
+    assert cards(both)[0].sentence.startswith("Mean over the findings. ")
 
 
 def test_a_gap_sentence_names_both_terms() -> None:
