@@ -68,7 +68,7 @@ class Scores:
         self._check_labels(predictions.frame)
         fits = predictions.frame.drop_duplicates("fit_id")
         self.fits: dict[FitKey, dict[int, str]] = {}
-        for row in fits.sort_values("seed").to_dict("records"):
+        for row in fits.sort_values("seed", kind="stable").to_dict("records"):
             key = (str(row["train_cohort"]), str(row["model"]), str(row["recipe"]))
             self.fits.setdefault(key, {})[int(row["seed"])] = str(row["fit_id"])
 
