@@ -17,9 +17,9 @@ from unicodedata import category
 from subgroup_audit.report.contents import RunContents, distinct
 from subgroup_audit.report.curves import MEASURES, CurvePanel, curve_panels
 from subgroup_audit.report.gaps import Dumbbell, Forest, GapRow, dumbbell, forest
-from subgroup_audit.report.matrix import Cell, MatrixPanel, matrix_panels
+from subgroup_audit.report.matrix import MACRO_MEAN, Cell, MatrixPanel, matrix_panels
 from subgroup_audit.report.numerals import decimal, interval, is_number, signed
-from subgroup_audit.report.sentences import KIND_NAMES, VERDICT_WORDS
+from subgroup_audit.report.sentences import AWAY, KIND_NAMES, VERDICT_WORDS, level_words
 
 FORMATS = ("svg", "pdf", "png")
 LONGEST_NAME = 44
@@ -158,7 +158,9 @@ def matrix_figure(panel: MatrixPanel) -> Any:
     axes.set_yticks(range(rows), [short(name, 18) for name in panel.train_cohorts])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(short(f"{panel.finding}: {panel.model}", 60), fontsize=9)
+    title = short(f"{panel.finding}: {panel.model}", 60)
+    levels = [level_words(cell.row) for line in panel.cells for cell in line if cell.row]
+    axes.set_title(f"{title}\nAUC with {levels[0]} interval", fontsize=8.5)
     return figure
 
 
@@ -176,14 +178,21 @@ def _cell_text(axes: Any, cell: Cell, x: float, y: float) -> None:
     mark = "" if cell.status == "ok" else f" ({cell.status})"
     axes.text(x, y - 0.16, decimal(row["estimate"]) + mark, ha="center", va="center", fontsize=9.5)
     axes.text(x, y + 0.08, interval(row["low"], row["high"]), ha="center", va="center", fontsize=7)
-    counts = f"{row['n_patients']} persons, {row['n_positive']} pos, {row['n_negative']} neg"
+    counts = f"{row['n_patients']} persons, {_image_counts(row)}"
     axes.text(x, y + 0.29, counts, ha="center", va="center", fontsize=5.8, color=INK)
+
+
+def _image_counts(row: dict[str, Any]) -> str:
+    """Positive and negative images; for a mean over findings, which has neither, all images."""
+    if row["finding"] == MACRO_MEAN:
+        return f"{row['n_images']} images"
+    return f"{row['n_positive']} pos, {row['n_negative']} neg"
 
 
 def forest_figure(gaps: Forest) -> Any:
     """The gaps of one kind with their intervals and the margin band; verdict by marker and in words."""
     rows = gaps.rows[:MAX_ROWS]
-    figure = _figure(7.6, 0.9 + 0.24 * len(rows))
+    figure = _figure(8.6, 0.9 + 0.24 * len(rows))
     axes = figure.add_subplot()
     axes.axvspan(-gaps.margin, gaps.margin, color=BAND, linewidth=0)
     axes.axvline(0, color=SOFT, linewidth=0.8)
@@ -191,7 +200,10 @@ def forest_figure(gaps: Forest) -> Any:
         _forest_row(axes, gap, y)
     axes.set(xlim=(gaps.axis.low, gaps.axis.high), ylim=(len(rows) - 0.4, -0.6))
     axes.set_yticks(range(len(rows)), [short(_row_name(gap.label, gap.context), 60) for gap in rows])
-    axes.set_xlabel(f"Difference of AUC, first minus second (band: margin ±{decimal(gaps.margin, 2)})")
+    level = level_words(rows[0].row)
+    axes.set_xlabel(
+        f"Difference of AUC, first minus second, {level} interval (band: margin ±{decimal(gaps.margin, 2)})"
+    )
     axes.set_title(KIND_NAMES.get(gaps.kind, gaps.kind), fontsize=9, loc="left")
     axes.tick_params(axis="y", length=0)
     return figure
@@ -206,7 +218,9 @@ def _forest_row(axes: Any, gap: GapRow, y: int) -> None:
     colour = COLOURS[key]
     text = VERDICT_WORDS[key]
     if gap.at is not None:
-        text = f"{signed(row['estimate'])} ({interval(row['low'], row['high'], with_signs=True)}) {text}"
+        numbers = f"{signed(row['estimate'])} ({interval(row['low'], row['high'], with_signs=True)})"
+        away = AWAY if gap.is_corrected_away else ""
+        text = f"{numbers}, {row['n_patients']} persons: {text}{away}"
         if gap.low_at is not None and gap.high_at is not None:
             axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.6, clip_on=True)
         face = colour if key in {"gap", "equal"} else "white"

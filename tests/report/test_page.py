@@ -77,7 +77,7 @@ def test_the_first_screen_has_the_question_the_verdict_and_the_counts(page: Page
     start = page.text[: page.text.index("Every model on every group")]
     assert "Does a chest-radiograph classifier find lung opacity as well in women as in men" in start
     assert "A gap was found" in start
-    assert re.search(r"Of 64 comparisons: \d+ gap \d+ inconclusive \d+ no gap beyond the margin", start)
+    assert re.search(r"Of 64 comparisons: \d+ gaps \d+ inconclusive \d+ no gap beyond the margin", start)
     assert "Where the gaps lie" in start
     assert "Leakage is ruled out" in start
     assert "What these data could not have shown" in start
