@@ -13,7 +13,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -25,6 +26,7 @@ from subgroup_audit.watcher import Watcher
 
 ATTEMPTS = 2
 MESSAGE_INTERVAL_SECONDS = 0.5
+GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA's driver, that of Windows under Linux, AMD's
 
 
 @dataclass(frozen=True)
@@ -70,17 +72,21 @@ def default_workers(device: str, n_fits: int) -> int:
 
 
 def resolve_device(name: str) -> str:
-    """The device that `auto` stands for: cuda where there is a usable GPU, then mps, then cpu.
+    """The device of this name; `auto` stands for cuda where there is a usable GPU, then mps, then cpu.
 
-    A Linux machine without an NVIDIA driver is a CPU machine; saying so does not need torch.
+    A Linux machine without the file of a GPU's driver is a CPU machine; saying so does not need torch.
+
+    Raises
+    ------
+    TrainingError
+        The name is unknown, or this machine has no such device.
     """
-    if name != "auto":
-        return name
-    if sys.platform == "linux" and not Path("/dev/nvidiactl").exists():
+    is_cpu_machine = sys.platform == "linux" and not any(Path(file).exists() for file in GPU_FILES)
+    if name == "cpu" or (name == "auto" and is_cpu_machine):
         return "cpu"
     from subgroup_audit.training import choose_device
 
-    return choose_device("auto")
+    return choose_device(name)
 
 
 def threads_per_fit(device: str, n_fits: int) -> int:
@@ -175,7 +181,8 @@ class _Pool:
         ours, theirs = context.Pipe()
         device = f"cuda:{index}" if self.device == "cuda" else self.device
         process = context.Process(target=_serve, args=(theirs, device, self.threads), daemon=True)
-        process.start()
+        with _interrupts_held():
+            process.start()
         theirs.close()
         worker = _Worker(process, ours)
         self.workers.append(worker)
@@ -217,13 +224,13 @@ class _Pool:
         self._assign(worker)
 
     def _fail(self, job: FitJob, seconds: float, message: str, details: str) -> None:
-        self.watcher.fit_ended(job.label, seconds, message)
-        self.failures.append(FitFailure(job.label, message, details))
         if not self.keep_going:
             raise TrainingError(
                 f"{job.label}: {message}\nThe finished fits are kept. Run the same command again after mending, "
                 "or add --keep-going to leave failed fits out of the report."
             )
+        self.watcher.fit_ended(job.label, seconds, message)
+        self.failures.append(FitFailure(job.label, message, details))
 
     def _replace(self, worker: _Worker) -> None:
         """A worker died: give its job to a fresh one, once."""
@@ -244,6 +251,23 @@ class _Pool:
             self._fail(job, time.perf_counter() - worker.started, message, "")
         if self.waiting:
             self._hire(index)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while a worker is started.
+
+    A terminal sends it to every process of the run. A worker inherits the hold, so that none is hit while it still
+    loads libraries, which would show as its traceback; this process gets what was held back right afterwards.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, device: str, threads: int) -> None:

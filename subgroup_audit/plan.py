@@ -11,14 +11,14 @@ import pandas as pd
 
 from subgroup_audit import steps
 from subgroup_audit.cohort import CohortDesign, design_cohorts
-from subgroup_audit.datasets import load_source
+from subgroup_audit.datasets import find_source, load_source
 from subgroup_audit.engine import default_workers, resolve_device
 from subgroup_audit.schema import ExclusionTable, SourceTables
 from subgroup_audit.steps import Place, PlannedFit
 from subgroup_audit.steps.data import read_source_tables, write_design
 from subgroup_audit.store import RunFolder, Step, read_frames
 from subgroup_audit.study import Study
-from subgroup_audit.training import estimate_seconds, validate_model
+from subgroup_audit.training import estimate_seconds
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,24 @@ def _tables(
     return tables, None if unreadable is None else ExclusionTable(unreadable), frames["digests"]
 
 
+def check_before_run(study: Study, place: Place, device_name: str) -> None:
+    """Find what would stop a run before it does anything: its device, folder, data set, and models.
+
+    The models of a finished run are not checked again: that takes seconds, and a run without changes none.
+
+    Raises
+    ------
+    AuditError
+        What the user can put right; the models' problems are listed at once.
+    """
+    resolve_device(device_name)
+    find_source(study.data.source)
+    folder = RunFolder(place.out, study.study)
+    folder.check_owner()
+    if folder.record().get("definition", {}).get("models") != study.model_dump(mode="json")["models"]:
+        steps.check_models(study, place, study.models, fetch_weights=True)
+
+
 def plan_run(study: Study, place: Place, device_name: str, workers: int | None) -> Plan:
     """The plan of a run; writes nothing.
 
@@ -102,11 +120,11 @@ def plan_run(study: Study, place: Place, device_name: str, workers: int | None) 
         The study cannot be run as it is: data, cohorts or models are at fault.
     """
     folder = RunFolder(place.out, study.study)
+    folder.check_owner()
     device = resolve_device(device_name)
     tables, unreadable, digests = _tables(study, place, None)
     design = design_cohorts(study, tables, unreadable=unreadable, pixel_digests=digests, describe=False)
-    for model in study.models.values():
-        validate_model(model, study_folder=place.study_folder)
+    steps.check_models(study, place, study.models, fetch_weights=False)
     source, pixels = _stored_data_steps(study, place, folder)
     content = folder.done(pixels).content if pixels and folder.is_done(pixels) else ""
     planned = steps.plan_fits(study, place, design.manifest, content, device)

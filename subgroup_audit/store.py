@@ -111,8 +111,8 @@ class RunFolder:
     @contextmanager
     def held(self) -> Iterator[RunFolder]:
         """Hold the folder for this process; raises `StoreError` if that cannot be."""
+        self.check_owner()
         self._make()
-        self._check_owner()
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             lock.acquire()
@@ -121,6 +121,7 @@ class RunFolder:
                 f"{self.path}: another run is writing to this folder; wait for it, or give --out another folder"
             ) from error
         try:
+            self._claim()
             yield self
         finally:
             lock.release()
@@ -137,14 +138,19 @@ class RunFolder:
                 f"{self.path}: the output folder cannot be written ({error.strerror}); give --out another folder"
             ) from error
 
-    def _check_owner(self) -> None:
+    def check_owner(self) -> None:
+        """Raise `StoreError` if the folder holds a run of another study."""
         owner = self.record().get("study")
         if owner is not None and owner != self.study_name:
             raise StoreError(
                 f"{self.path}: this folder holds a run of study '{owner}', not '{self.study_name}'; "
                 "give --out another folder"
             )
-        if owner is None:
+
+    def _claim(self) -> None:
+        """Note whose folder this is; two runs may have begun at once, so it is asked again under the lock."""
+        self.check_owner()
+        if not self.record():
             self.write_record({"study": self.study_name})
 
     def record(self) -> dict[str, Any]:
@@ -234,7 +240,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON mapping in `path`; empty if there is no such file. Raises `StoreError` if it is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: damaged or unreadable ({error}); delete it and run again") from error

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from subgroup_audit.cli.places import CacheFolder, DataRoot, StudyFile, open_study
+from subgroup_audit.cli.places import CacheFolder, DataRoot, StudyFile, open_study, writing_to
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,8 @@ def cohort(
     if out is not None:
         from subgroup_audit.plan import write_design_folder
 
-        write_design_folder(out, design)
+        with writing_to(out):
+            write_design_folder(out, design)
         typer.echo(
             f"\nWritten to {out}: manifest, exclusions, flow, ceiling, counts, Table 1, leakage (CSV and Parquet)"
         )

@@ -16,7 +16,7 @@ SPLITS = ("train", "val", "test")
 
 def print_design(screen: Console, study: Study, design: CohortDesign) -> None:
     """Print counts, flow, cohorts, ceiling, Table 1, leakage and notes."""
-    screen.print(f"Study {study.study}: {study.question}", soft_wrap=True, markup=False)
+    screen.print(f"Study {study.study}: {study.question}", soft_wrap=True)
     _print_counts(screen, design.counts)
     _print_flow(screen, design.flow)
     _print_cohorts(screen, design)
@@ -24,7 +24,7 @@ def print_design(screen: Console, study: Study, design: CohortDesign) -> None:
     _print_table1(screen, design.table1)
     _print_leakage(screen, design)
     for note in design.notes:
-        screen.print(f"- {note}", soft_wrap=True, markup=False)
+        screen.print(f"- {note}", soft_wrap=True)
 
 
 def print_table(screen: Console, title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -52,8 +52,13 @@ def _print_flow(screen: Console, flow: pd.DataFrame) -> None:
         is_loss = bool(row["reason"])
         what = f"  {row['reason']}" if is_loss else str(row["step"])
         change = f"-{row['n_images']:,}" if is_loss else ""
-        rows.append([what, change, f"{row['left_images']:,}", f"{row['left_patients']:,}"])
+        rows.append([what, change, f"{row['left_images']:,}", _count(row["left_patients"])])
     print_table(screen, "Flow, shared by all cohorts", ["step", "left out", "images", "persons"], rows)
+
+
+def _count(number: int | None) -> str:
+    """A number, or `unknown`: of files that cannot be read, nobody says whose they are."""
+    return "unknown" if pd.isna(number) else f"{number:,}"
 
 
 def _print_cohorts(screen: Console, design: CohortDesign) -> None:

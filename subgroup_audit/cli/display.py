@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
+from subgroup_audit.cli.streams import silence
 from subgroup_audit.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -24,20 +28,39 @@ LINE_INTERVAL_SECONDS = 15.0
 
 
 def console() -> Console:
-    """A console as wide as the terminal, or wide enough for a table in a log."""
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    """A console as wide as the terminal, or wide enough for a table in a log.
+
+    Names of cohorts and labels are data: brackets and colons in them are shown, never read as markup.
+    """
+    return Screen(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False, emoji=False)
 
 
-def progress() -> Watcher:
-    """A bar on a terminal, plain lines elsewhere."""
-    return Bars() if sys.stderr.isatty() else Lines()
+class Screen(Console):
+    """A console that ends quietly where nobody reads on, as in `audit cohort STUDY | head`."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `main`, whose exit code says that nothing is wrong."""
+        raise BrokenPipeError
+
+
+@contextmanager
+def progress() -> Iterator[Watcher]:
+    """A bar on a terminal, plain lines elsewhere; the terminal is left as it was, whatever happens."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    bars = Bars()
+    try:
+        yield bars
+    finally:
+        bars.close()
 
 
 def words(seconds: float) -> str:
     """A duration for people.
 
     >>> words(3.2), words(75), words(7300)
-    ('3 s', '1 min 15 s', '2 h 2 min')
+    ('3 s', '1 min 15 s', '2 h 1 min')
     """
     whole = round(seconds)
     if whole < 60:
@@ -55,7 +78,7 @@ class Lines:
         self._said = 0.0
         self._begun = 0.0
         self._fits = [0, 0]
-        self._fit_seconds: list[float] = []
+        self._is_heard = True
 
     def begin(self, step: str, total: int | None = None) -> None:
         """Say that a step begins."""
@@ -106,7 +129,12 @@ class Lines:
         return True
 
     def _print(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        if self._is_heard:
+            try:
+                print(line, file=sys.stderr, flush=True)
+            except BrokenPipeError:  # the work matters more than that somebody reads how far it is
+                self._is_heard = False
+                silence(sys.stderr)
 
 
 class Bars:
@@ -116,21 +144,31 @@ class Bars:
         self._bars: Progress | None = None
         self._task: TaskID | None = None
         self._fits: dict[str, TaskID] = {}
-        self._console = Console(stderr=True, highlight=False)
+        self._shares: dict[str, float] = {}
+        self._n_ended = 0
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     def begin(self, step: str, total: int | None = None) -> None:
         """Show a bar for the step."""
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            refresh_per_second=4,
         )
         self._bars.start()
-        self._task = self._bars.add_task(step, total=total, note="")
+        self._shares, self._n_ended = {}, 0
+        self._task = self._bars.add_task(step, total=total, note=f"0 of {total} done" if total else "")
+
+    def close(self) -> None:
+        """Take the bars off the terminal, which else would stay without its cursor."""
+        if self._bars:
+            self._bars.stop()
+        self._bars, self._task, self._fits = None, None, {}
 
     def advance(self, done: int, total: int) -> None:
         """Move the step's bar."""
@@ -139,14 +177,12 @@ class Bars:
 
     def reuse(self, step: str) -> None:
         """Say that a step is reused."""
-        self._console.print(f"[dim]= {step}: reused, unchanged[/dim]")
+        self._console.print(Text(f"= {step}: reused, unchanged", style="dim"))
 
     def end(self, step: str, seconds: float) -> None:
         """Replace the bar by a line."""
-        if self._bars:
-            self._bars.stop()
-        self._bars, self._task, self._fits = None, None, {}
-        self._console.print(f"[green]+[/green] {step}: {words(seconds)}")
+        self.close()
+        self._console.print(Text.assemble(("+", "green"), f" {step}: {words(seconds)}"))
 
     def fit_started(self, fit: str) -> None:
         """Show a bar for the fit."""
@@ -158,19 +194,29 @@ class Bars:
         if self._bars and fit in self._fits:
             text = f"{_rate(images_per_second)}{_note(note)}".lstrip(", ")
             self._bars.update(self._fits[fit], completed=epoch, total=epochs, note=text)
+            self._shares[fit] = min(1.0, epoch / max(1, epochs))
+            self._move_step()
 
     def fit_ended(self, fit: str, seconds: float, failure: str | None) -> None:
         """Take the fit's bar away; say so where it failed."""
         if self._bars and fit in self._fits:
             self._bars.remove_task(self._fits.pop(fit))
-        if self._bars and self._task is not None:
-            self._bars.advance(self._task)
+        self._shares.pop(fit, None)
+        self._n_ended += 1
+        self._move_step()
         if failure:
-            self._console.print(f"[red]x[/red] {fit}: {failure}", markup=True)
+            self._console.print(Text.assemble(("x", "red"), f" {fit}: {failure}"))
 
     def say(self, message: str) -> None:
         """Say it."""
-        self._console.print(message, markup=False)
+        self._console.print(message)
+
+    def _move_step(self) -> None:
+        """Move the bar of all fits by parts of fits too: the first may be hours away from its end."""
+        if self._bars and self._task is not None:
+            total = self._bars.tasks[0].total or 0
+            note = f"{self._n_ended} of {total:.0f} done"
+            self._bars.update(self._task, completed=self._n_ended + sum(self._shares.values()), note=note)
 
 
 def _rate(images_per_second: float) -> str:
@@ -195,12 +241,12 @@ def show_summary(study: Study, summary: RunSummary) -> None:
             f"{words(summary.seconds)}."
         )
     for failure in summary.failures:
-        screen.print(f"failed: {failure.label}: {failure.message}", markup=False)
+        screen.print(f"failed: {failure.label}: {failure.message}")
     if summary.estimates is not None:
         _print_matrix(screen, summary.estimates, study)
     if summary.contrasts is not None:
         _print_gaps(screen, summary.contrasts)
-    screen.print(f"Report: {summary.report}", soft_wrap=True, markup=False)
+    screen.print(f"Report: {summary.report}", soft_wrap=True)
 
 
 def _print_matrix(screen: Console, estimates: pd.DataFrame, study: Study) -> None:

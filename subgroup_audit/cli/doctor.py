@@ -1,4 +1,4 @@
-"""`audit doctor`: versions, device, browser, cache, data sets that can be read."""
+"""`audit doctor`: versions, device, cache, data sets that can be read."""
 
 from __future__ import annotations
 

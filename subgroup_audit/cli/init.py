@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from subgroup_audit.cli.places import writing_to
 from subgroup_audit.errors import StoreError
 
 
@@ -24,5 +25,6 @@ def init(
     if path.exists() and not force:
         raise StoreError(f"{path}: there is a file already; --force overwrites it")
     text = (files("subgroup_audit.cli") / "study_template.yaml").read_text(encoding="utf-8")
-    path.write_text(text, encoding="utf-8")
+    with writing_to(path):
+        path.write_text(text, encoding="utf-8")
     typer.echo(f"{path} written; `audit run {path} --data FOLDER --dry-run` shows what it would do")

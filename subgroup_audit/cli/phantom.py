@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from subgroup_audit.cli.places import at_least_one, writing_to
 from subgroup_audit.errors import StudyError
 
 DEFECTS = ("monochrome1", "sixteen_bit", "lateral", "missing_sex", "age_151", "truncated", "text_files")
@@ -39,7 +41,9 @@ def phantom(
     headers_from: Annotated[
         Path | None, typer.Option("--headers-from", help="RSNA metadata folder: its headers, boxes and classes.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: one per core].")] = None,
+    workers: Annotated[
+        int | None, typer.Option(callback=at_least_one, help="Processes [default: one per core].")
+    ] = None,
 ) -> None:
     """Write a DICOM data set in RSNA's layout, with a planted, known gap."""
     planted = _read_design(design)
@@ -85,11 +89,14 @@ def _write(folder: Path, planted: dict[str, Any], headers_from: Path | None, wor
     from subgroup_audit.datasets.phantom_metadata import write_phantom_of_metadata
     from subgroup_audit.datasets.phantom_writer import write_phantom
 
-    watcher = display.progress()
-    watcher.begin("drawing radiographs")
-    if headers_from is None:
-        truth = write_phantom(folder, PhantomDesign.from_dict(planted), workers=workers, progress=watcher.advance)
-    else:
-        truth = _write_under_headers(write_phantom_of_metadata, folder, headers_from, planted, workers, watcher)
-    watcher.end("drawing radiographs", 0.0)
+    started = time.perf_counter()
+    with display.progress() as watcher, writing_to(folder):
+        watcher.begin("drawing radiographs")
+        if headers_from is None:
+            design = PhantomDesign.from_dict(planted)
+            truth = write_phantom(folder, design, workers=workers, progress=watcher.advance)
+        else:
+            write = write_phantom_of_metadata
+            truth = _write_under_headers(write, folder, headers_from, planted, workers, watcher)
+        watcher.end("drawing radiographs", time.perf_counter() - started)
     return len(truth.frame)

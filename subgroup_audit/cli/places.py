@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from subgroup_audit.errors import StoreError
 
 if TYPE_CHECKING:
     from subgroup_audit.steps import Place
@@ -25,6 +29,22 @@ CacheFolder = Annotated[
         help="Decoded pixels, shared by all studies [default: subgroup_audit in the user's cache folder].",
     ),
 ]
+
+
+def at_least_one(value: int | None) -> int | None:
+    """The number given to an option; raises `typer.BadParameter` where it is below 1."""
+    if value is not None and value < 1:
+        raise typer.BadParameter(f"must be 1 or more; it is {value}")
+    return value
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """A block that writes to a path of the user's choice; raises `StoreError` where that cannot be."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); name another place") from error
 
 
 def default_cache() -> Path:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from subgroup_audit.cli.places import CacheFolder, DataRoot, OutFolder, StudyFile, open_study
+from subgroup_audit.cli.places import CacheFolder, DataRoot, OutFolder, StudyFile, at_least_one, open_study
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +24,8 @@ def run(
     cache: CacheFolder = None,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Fits side by side [default: one per core or GPU].")
+        int | None,
+        typer.Option(callback=at_least_one, help="Fits side by side [default: one per core or GPU]."),
     ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave failed fits out instead of stopping.")
@@ -41,9 +42,12 @@ def run(
         display.show_plan(content, place, plan_run(content, place, device, workers))
         return
     from subgroup_audit.pipeline import RunOptions, run_study
+    from subgroup_audit.plan import check_before_run
 
+    check_before_run(content, place, device)
     options = RunOptions(device, workers, keep_going, command=_command())
-    summary = run_study(content, place, options, display.progress())
+    with display.progress() as watcher:
+        summary = run_study(content, place, options, watcher)
     display.show_summary(content, summary)
 
 

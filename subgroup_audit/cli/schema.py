@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from subgroup_audit.cli.places import writing_to
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
@@ -24,4 +26,5 @@ def schema(
     if output is None:
         typer.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        with writing_to(output):
+            output.write_text(text, encoding="utf-8")

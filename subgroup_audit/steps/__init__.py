@@ -12,7 +12,7 @@ from subgroup_audit.steps.data import (
     source_step,
 )
 from subgroup_audit.steps.environment import describe_environment, timestamp
-from subgroup_audit.steps.fits import PlannedFit, PreparedFit, fit_spec, plan_fits, prepare_jobs
+from subgroup_audit.steps.fits import PlannedFit, PreparedFit, check_models, fit_spec, plan_fits, prepare_jobs
 from subgroup_audit.steps.page import (
     RunParts,
     count_cohorts,
@@ -39,6 +39,7 @@ __all__ = [
     "audit_cells",
     "audit_step",
     "build_cohorts",
+    "check_models",
     "cohorts_step",
     "count_cohorts",
     "decode_pixels",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import file_digest
@@ -10,11 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from subgroup_audit.engine import FitJob
+from subgroup_audit.errors import ModelError
 from subgroup_audit.schema import CohortManifest
 from subgroup_audit.steps.data import open_pixels, read_source_tables
 from subgroup_audit.steps.place import Place
 from subgroup_audit.store import Done, RunFolder, Step, frame_digest
-from subgroup_audit.study import Study
+from subgroup_audit.study import Model, Study
 from subgroup_audit.training import FitSpec, validate_model
 
 FIT_VERSION = 1
@@ -94,6 +96,36 @@ def target_rows(manifest: CohortManifest) -> pd.DataFrame:
     return rows.sort_values(["image_id", "finding"]).reset_index(drop=True)
 
 
+def check_models(study: Study, place: Place, names: Iterable[str], *, fetch_weights: bool) -> None:
+    """Check that each of these models can be built from the weights that it names.
+
+    Parameters
+    ----------
+    fetch_weights : also bring published weights into the local cache, for workers to find there
+
+    Raises
+    ------
+    ModelError
+        At least one cannot be; all that cannot are listed.
+    """
+    problems = []
+    for name in dict.fromkeys(names):
+        try:
+            _check_model(study.models[name], place.study_folder, fetch_weights=fetch_weights)
+        except ModelError as error:
+            problems.append(f"models.{name}: {error}")
+    if problems:
+        raise ModelError("\n".join(problems))
+
+
+def _check_model(model: Model, study_folder: Path, *, fetch_weights: bool) -> None:
+    validate_model(model, study_folder=study_folder, fetch_weights=fetch_weights)
+    if model.weights is not None:
+        from subgroup_audit.training.weights import read_weights  # imports torch
+
+        read_weights(study_folder / model.weights)
+
+
 def prepare_jobs(
     study: Study,
     place: Place,
@@ -103,8 +135,7 @@ def prepare_jobs(
     source: Done,
 ) -> list[PreparedFit]:
     """The jobs of these fits, their rows written to disk; raises `ModelError` where a model cannot be built."""
-    for name in dict.fromkeys(fit.model for fit in waiting):
-        validate_model(study.models[name], study_folder=place.study_folder)
+    check_models(study, place, [fit.model for fit in waiting], fetch_weights=True)
     pixels, _ = open_pixels(study, place, read_source_tables(source.folder).images)
     targets = folder.work / "targets.parquet"
     target_rows(manifest).to_parquet(targets, index=False)
