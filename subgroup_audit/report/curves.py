@@ -83,13 +83,10 @@ def _range(values: pd.Series, measure: str) -> tuple[float, float]:
 
 
 def _lines(rows: pd.DataFrame, measure: str) -> tuple[Line, ...]:
-    lines = []
-    for phase in PHASES:
-        for fit_id in distinct(rows["fit_id"]):
-            fit = rows[(rows["phase"] == phase) & (rows["fit_id"] == fit_id)].sort_values("epoch")
-            if len(fit):
-                lines.append(_line(fit, phase, measure))
-    return tuple(lines)
+    found = {key: fit for key, fit in rows.sort_values("epoch", kind="stable").groupby(["phase", "fit_id"])}
+    fits = list(rows["fit_id"].drop_duplicates())
+    keys = [(phase, fit_id) for phase in PHASES for fit_id in fits]
+    return tuple(_line(found[key], key[0], measure) for key in keys if key in found)
 
 
 def _line(fit: pd.DataFrame, phase: str, measure: str) -> Line:
