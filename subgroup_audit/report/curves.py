@@ -83,7 +83,7 @@ def _range(values: pd.Series, measure: str) -> tuple[float, float]:
 
 
 def _lines(rows: pd.DataFrame, measure: str) -> tuple[Line, ...]:
-    found = {key: fit for key, fit in rows.sort_values("epoch", kind="stable").groupby(["phase", "fit_id"])}
+    found = dict(iter(rows.sort_values("epoch", kind="stable").groupby(["phase", "fit_id"])))
     fits = list(rows["fit_id"].drop_duplicates())
     keys = [(phase, fit_id) for phase in PHASES for fit_id in fits]
     return tuple(_line(found[key], key[0], measure) for key in keys if key in found)
