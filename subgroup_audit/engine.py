@@ -13,8 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from subgroup_audit.errors import AuditError, TrainingError
+from subgroup_audit.images.parallel import interrupts_held
 from subgroup_audit.watcher import Watcher
 
 ATTEMPTS = 2
@@ -181,7 +181,7 @@ class _Pool:
         ours, theirs = context.Pipe()
         device = f"cuda:{index}" if self.device == "cuda" else self.device
         process = context.Process(target=_serve, args=(theirs, device, self.threads), daemon=True)
-        with _interrupts_held():
+        with interrupts_held():
             process.start()
         theirs.close()
         worker = _Worker(process, ours)
@@ -251,23 +251,6 @@ class _Pool:
             self._fail(job, time.perf_counter() - worker.started, message, "")
         if self.waiting:
             self._hire(index)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while a worker is started.
-
-    A terminal sends it to every process of the run. A worker inherits the hold, so that none is hit while it still
-    loads libraries, which would show as its traceback; this process gets what was held back right afterwards.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, device: str, threads: int) -> None:

@@ -373,6 +373,15 @@ class Study(Part):
             raise ValueError(f"seeds must differ; they are {list(value)}")
         return value
 
+    @field_validator("findings")
+    @classmethod
+    def _apart(cls, value: dict[str, FindingRule]) -> dict[str, FindingRule]:
+        for name, rule in value.items():
+            both = [label for label in rule.positive if rule.negative != "rest" and label in rule.negative]
+            if both:
+                raise ValueError(f"finding '{name}' calls {', '.join(both)} both positive and negative")
+        return value
+
     @property
     def is_multiclass(self) -> bool:
         """Whether the labels are mutually exclusive classes."""

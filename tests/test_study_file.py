@@ -98,6 +98,10 @@ split: {train: 0.5, val: 0.1, test: 0.2}
             ("models: [resnet18]", "models: [resnet18]\nclasses: {a: [x], b: [y]}"),
             "give either `findings` (binary) or `classes`",
         ),
+        (
+            ("{positive: [Lung Opacity]}", "{positive: [a, b], negative: [b]}"),
+            "s.yaml:3: findings: finding 'opacity' calls b both positive and negative",
+        ),
         (("study: tiny", "study: ../up"), "study: String should match pattern"),
     ],
 )

@@ -221,7 +221,9 @@ def ceiling_rows(draw: Draw, fractions: Floats, balance: Balance) -> pd.DataFram
     pool, limited = draw.pool, limited_splits(balance)
     parts, cells = np.indices(pool.available.shape)
     limit = limiting(pool, fractions, limited)
-    allowed = pd.array(np.floor(cell_ceilings(pool, fractions)).astype("int64").ravel(), dtype="Int64")
+    # Rounding to whole images may let a cohort be a little larger than fractions of a cell say.
+    reached = np.maximum(np.floor(cell_ceilings(pool, fractions)).astype("int64"), draw.sizing.size or 0)
+    allowed = pd.array(reached.ravel(), dtype="Int64")
     allowed[~np.isin(parts.ravel(), limited)] = pd.NA
     return pd.DataFrame(
         {

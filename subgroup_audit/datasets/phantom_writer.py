@@ -28,6 +28,7 @@ from subgroup_audit.datasets.phantom_lateral import draw_lateral
 from subgroup_audit.datasets.phantom_person import Acquisition, Opacity, PatientAnatomy
 from subgroup_audit.datasets.phantom_truth import Detectability, PhantomTruth, measure_detectability
 from subgroup_audit.errors import DataError
+from subgroup_audit.images.parallel import interrupts_held
 
 __all__ = ["PhantomDesign", "PhantomTruth", "write_phantom", "write_plan"]
 
@@ -129,7 +130,9 @@ def _write_images(planned: Sequence[PlannedImage], folder: Path, workers: int | 
         return
     # spawned, not forked: OpenCV's and torch's threads do not survive a fork
     with ProcessPoolExecutor(wanted, mp_context=get_context("spawn"), initializer=_use_one_thread) as pool:
-        yield from pool.map(write_one, planned, chunksize=_CHUNK)
+        with interrupts_held():  # the first task starts the processes
+            written = pool.map(write_one, planned, chunksize=_CHUNK)
+        yield from written
 
 
 def _usable_cores() -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
@@ -16,6 +18,19 @@ from subgroup_audit.errors import DataError
 Progress = Callable[[int, int], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start: they inherit that, and end with this one without tracebacks."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def count_workers(workers: int | None) -> int:
@@ -50,7 +65,10 @@ def map_batches(
         return
     try:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            under_way: deque[Future[Result]] = deque(pool.submit(work, b) for b in islice(batches, 2 * workers))
+            with interrupts_held():  # the first of these starts the processes
+                under_way: deque[Future[Result]] = deque(
+                    pool.submit(work, b) for b in islice(batches, 2 * workers)
+                )
             while under_way:
                 result = under_way.popleft().result()
                 under_way.extend(pool.submit(work, b) for b in islice(batches, 1))
