@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import jsonschema
@@ -142,6 +143,15 @@ def test_shipped_studies_are_valid_and_open_with_command_time_and_expectation(pa
 def test_the_template_is_a_valid_study(tmp_path: Path) -> None:
     template = ROOT / "subgroup_audit" / "cli" / "study_template.yaml"
     assert load_study(template).study == "my_study"
+
+
+def test_the_schema_that_editors_read_is_current() -> None:
+    """Written by `audit schema -o docs/study.schema.json`; every shipped study points at it."""
+    assert json.loads((ROOT / "docs" / "study.schema.json").read_text(encoding="utf-8")) == study_schema()
+    for path in STUDIES:
+        assert path.read_text(encoding="utf-8").startswith(
+            "# yaml-language-server: $schema=../docs/study.schema.json\n"
+        )
 
 
 def test_the_schema_refuses_what_the_models_refuse() -> None:
