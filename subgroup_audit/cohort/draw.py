@@ -167,7 +167,8 @@ def _above_ceiling(pool: Pool, pools: list[Pool], size: int, fractions: Floats, 
 def draw_cohort(pool: Pool, sizing: Sizing, fractions: Floats, balance: Balance) -> Draw:
     """The images of lowest priority number in every split and cell, as many as its quota."""
     n_cells = len(pool.cells.names)
-    flat = pool.part * n_cells + pool.cell
+    # those that fit no cell share a key of their own: else they would be counted in the cell before
+    flat = np.where(pool.cell >= 0, pool.part * n_cells + pool.cell, -1)
     if sizing.size is None:
         is_drawn = np.ones(len(pool.members), dtype=bool)
     else:

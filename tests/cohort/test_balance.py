@@ -133,6 +133,14 @@ def test_shares_of_the_study_are_taken_among_the_values_of_the_cohort(invent, st
     assert frame.query("cohort == 'F'")["sex"].value_counts().to_dict() == {"F": 100}
 
 
+def test_images_that_fit_no_cell_take_no_place_in_another(invent, study):
+    shares = {"label": {1: 0.5, 0: 0.5}, "race": {"Black": 1.0}}
+    design = draw(study(balance={"size": 400, "shares": shares}), invent(3000))
+    counts = design.manifest.frame.groupby(["cohort", "split", "y_true"]).size().unstack("split")
+    assert counts.loc[:, ["train", "val", "test"]].to_numpy().tolist() == [[140, 20, 40]] * 4
+    assert "fits no balance cell" in set(design.flow["reason"])
+
+
 def test_balance_over_age_bands_and_any_attribute(invent, study):
     tables = invent(3000, images_per_person=1)
     asked = study(cohorts={"all": {}}, age_bands=[40, 65], balance={"over": ["label", "age_band", "race"]})
