@@ -74,7 +74,10 @@ def _frozen_modules(network: Network, model: Model, side: int) -> list[nn.Module
     largest = LEVELS[model.trainable] * side / _REFERENCE_SIDE
     sides = measure_maps(network.trunk, side)
     too_large = [i for i, (_, map_side) in enumerate(sides) if map_side > largest + 1e-6]
-    trained = {id(module) for module, _ in sides[too_large[-1] + 1 if too_large else 0 :]}
+    if not too_large:
+        return []
+    # what the trunk itself holds, as a transformer's tokens and positions, enters before its first layer
+    trained = {id(module) for module, _ in sides[too_large[-1] + 1 :]} - {id(network.trunk)}
     if not trained:
         raise ModelError(
             f"'{model.architecture}' has no layer after its last feature map larger than {model.trainable} at "

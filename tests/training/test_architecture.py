@@ -252,6 +252,18 @@ def test_a_transformer_without_small_maps_is_refused() -> None:
     )
 
 
+def test_tokens_and_positions_of_a_transformer_are_not_its_last_layer() -> None:
+    """They belong to the network itself, which ends after every layer but uses them before the first."""
+    model = Model(architecture="test_vit", trainable="7x7")
+    built = build_network(model, n_outputs=1, size=224, study_folder=".")
+    with pytest.raises(ModelError, match="has no layer after its last feature map larger than 7x7"):
+        select_trainable(built.network, model)
+    wider = model.model_copy(update={"trainable": "14x14"})
+    part = select_trainable(built.network, wider)
+    assert part.n_trainable == part.n_parameters
+    assert built.network.trunk.pos_embed.requires_grad
+
+
 def test_frozen_batch_norm_stays_still() -> None:
     model = Model(architecture="test_resnet", trainable="14x14")
     built = build_network(model, n_outputs=1, size=64, study_folder=".")
