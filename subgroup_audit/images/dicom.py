@@ -139,12 +139,8 @@ def _is_ready_jpeg(dataset: FileDataset) -> bool:
     return (
         dataset.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
         and dataset.SamplesPerPixel == 1
-        and dataset.get("RescaleSlope", 1) in (1, None)
-        and dataset.get("RescaleIntercept", 0) in (0, None)
-        and not any(
-            name in dataset
-            for name in ("ModalityLUTSequence", "VOILUTSequence", "WindowWidth", "PixelPaddingValue")
-        )
+        and _is_rescale_idle(dataset)
+        and not any(name in dataset for name in ("VOILUTSequence", "WindowWidth", "PixelPaddingValue"))
     )
 
 
@@ -172,12 +168,31 @@ def _viewed(dataset: FileDataset) -> npt.NDArray[Any]:
         stored = apply_color_lut(stored, dataset)
     if stored.ndim == 3:
         return _luminance(stored)
-    padding = dataset.get("PixelPaddingValue")
-    valid = None if padding is None else stored != padding
-    image = _windowed(apply_modality_lut(stored, dataset), dataset, valid)
+    valid = _not_padding(stored, dataset)
+    values = stored if _is_rescale_idle(dataset) else apply_modality_lut(stored, dataset)
+    image = _windowed(values, dataset, valid)
     if valid is not None:
         image[~valid] = 255 if dataset.PhotometricInterpretation == "MONOCHROME1" else 0
     return image
+
+
+def _not_padding(stored: npt.NDArray[Any], dataset: FileDataset) -> npt.NDArray[np.bool_] | None:
+    """Which pixels belong to the picture; None: all. Padding is a value or a range (DICOM PS3.3 C.7.5.1.1.2)."""
+    padding = dataset.get("PixelPaddingValue")
+    if padding is None:
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    low, high = sorted((int(padding), int(padding if limit is None else limit)))
+    return np.asarray((stored < low) | (stored > high))
+
+
+def _is_rescale_idle(dataset: FileDataset) -> bool:
+    """Whether values stay as they are stored. pydicom would make floats of them, and 8 bits look deeper then."""
+    return (
+        "ModalityLUTSequence" not in dataset
+        and dataset.get("RescaleSlope", 1) in (1, None)
+        and dataset.get("RescaleIntercept", 0) in (0, None)
+    )
 
 
 def _luminance(colour: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -136,6 +136,18 @@ def test_padding_pixels_are_black_and_do_not_set_the_range(write_dicom, photomet
     np.testing.assert_allclose(stored, expected, atol=1)
 
 
+@pytest.mark.parametrize(("value", "limit"), [(65535, 65000), (65000, 65535)])
+def test_padding_may_be_a_range(write_dicom, value: int, limit: int) -> None:
+    pixels = np.array([[1000, 2000, 65000], [1500, 65535, 65200], [1000, 1000, 1000]], dtype=np.uint16)
+    path = write_dicom(pixels, PixelPaddingValue=value, PixelPaddingRangeLimit=limit)
+    np.testing.assert_allclose(decode_dicom(path, 3), [[0, 255, 0], [128, 0, 0], [0, 0, 0]], atol=1)
+
+
+def test_eight_bits_are_not_spread_for_a_rescale_that_changes_nothing(write_dicom, ramp) -> None:
+    path = write_dicom(ramp, RescaleSlope=1, RescaleIntercept=0)
+    np.testing.assert_array_equal(decode_dicom(path, 64), ramp)
+
+
 def test_colour_becomes_luminance(write_dicom) -> None:
     pixels = np.zeros((4, 4, 3), dtype=np.uint8)
     pixels[..., 1] = 100
