@@ -19,7 +19,7 @@ from subgroup_audit.training.checkpoint import CHECKPOINT, MODEL, load_weights
 from subgroup_audit.training.data import cut_in_order
 from subgroup_audit.training.feeding import ImageFeed, Normalisation, choose_feeding
 from subgroup_audit.training.loop import infer
-from subgroup_audit.training.precision import Compute
+from subgroup_audit.training.precision import Compute, same_kernels
 from subgroup_audit.training.recipe import to_scores
 from subgroup_audit.training.spec import BatchCallback, FitSpec, FloatArray, Pixels
 
@@ -110,7 +110,8 @@ def predict(
     if not len(image_ids):
         return np.empty((0, len(fitted.findings)), dtype=np.float32)
     batches = cut_in_order(len(image_ids), batch_size or eval_batch_size(fitted.compute.device))
-    logits = infer(fitted.network, fitted.feed(pixels, image_ids), batches, fitted.compute, on_batch)
+    with same_kernels():  # as the fit itself predicted
+        logits = infer(fitted.network, fitted.feed(pixels, image_ids), batches, fitted.compute, on_batch)
     return to_scores(logits, is_multiclass=fitted.is_multiclass).cpu().numpy()
 
 

@@ -91,14 +91,17 @@ def choose_compute(
 
 @contextmanager
 def same_kernels() -> Iterator[None]:
-    """Let cuDNN use only kernels that repeat their results, and the same ones every time; restored afterwards."""
+    """Let cuDNN use only kernels that repeat their results, the same ones every time; restored afterwards.
+
+    Float32 stays float32: by default cuDNN rounds what it multiplies to the 10 bits of TF32.
+    """
     backend = torch.backends.cudnn
-    before = backend.deterministic, backend.benchmark
-    backend.deterministic, backend.benchmark = True, False
+    before = backend.deterministic, backend.benchmark, backend.allow_tf32
+    backend.deterministic, backend.benchmark, backend.allow_tf32 = True, False, False
     try:
         yield
     finally:
-        backend.deterministic, backend.benchmark = before
+        backend.deterministic, backend.benchmark, backend.allow_tf32 = before
 
 
 def _default_of_gpu(device: str) -> Compute:

@@ -13,7 +13,7 @@ from subgroup_audit.study import Model, Recipe
 from subgroup_audit.training import precision
 from subgroup_audit.training.architecture import SmallCNN
 from subgroup_audit.training.measured import keep_answer, read_measured
-from subgroup_audit.training.precision import choose_compute, pick_fastest
+from subgroup_audit.training.precision import choose_compute, pick_fastest, same_kernels
 
 MODEL = Model(architecture="small_cnn")
 RECIPE = Recipe(image_size=32, batch_size=4)
@@ -62,3 +62,15 @@ def test_asked_for_is_taken_and_fp16_needs_a_gpu(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught:
         choose_compute(MODEL, Recipe(precision="fp16"), nn.Linear(1, 1), "cpu", cache=tmp_path)
     assert str(caught.value) == "precision fp16 needs a GPU: use auto, bf16 or fp32 on a CPU"
+
+
+def test_float32_is_not_rounded_to_tf32_and_settings_come_back() -> None:
+    backend = torch.backends.cudnn
+
+    def settings() -> tuple[bool, bool, bool]:
+        return backend.deterministic, backend.benchmark, backend.allow_tf32
+
+    before = settings()
+    with same_kernels():
+        assert settings() == (True, False, False)
+    assert settings() == before == (False, False, True)
