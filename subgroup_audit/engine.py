@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -139,6 +140,7 @@ def run_fits(
 
 @dataclass
 class _Worker:
+    index: int
     process: BaseProcess
     connection: Connection
     job: FitJob | None = None
@@ -179,12 +181,12 @@ class _Pool:
     def _hire(self, index: int) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        device = f"cuda:{index}" if self.device == "cuda" else self.device
+        device = f"cuda:{index % max(1, _count_cuda_devices())}" if self.device == "cuda" else self.device
         process = context.Process(target=_serve, args=(theirs, device, self.threads), daemon=True)
         with interrupts_held():
             process.start()
         theirs.close()
-        worker = _Worker(process, ours)
+        worker = _Worker(index, process, ours)
         self.workers.append(worker)
         self._assign(worker)
 
@@ -195,7 +197,8 @@ class _Pool:
         worker.started = time.perf_counter()
         self.attempts[worker.job.label] = self.attempts.get(worker.job.label, 0) + 1
         self.watcher.fit_started(worker.job.label)
-        worker.connection.send(worker.job)
+        with suppress(OSError):  # it has just died: `_listen` finds the pipe closed, and replaces it
+            worker.connection.send(worker.job)
 
     def _listen(self) -> None:
         busy = {worker.connection: worker for worker in self.workers if worker.job}
@@ -237,7 +240,6 @@ class _Pool:
         job = worker.job
         worker.job = None
         worker.process.join()
-        index = self.workers.index(worker)
         self.workers.remove(worker)
         worker.connection.close()
         if job is None:
@@ -250,7 +252,7 @@ class _Pool:
             message = f"its worker ended {ATTEMPTS} times (exit {code}); was memory short?"
             self._fail(job, time.perf_counter() - worker.started, message, "")
         if self.waiting:
-            self._hire(index)
+            self._hire(worker.index)
 
 
 def _serve(connection: Connection, device: str, threads: int) -> None:
