@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -122,7 +121,7 @@ class Balance(Part):
         Field(description="attribute: {value: share}, where equal numbers are not wanted"),
     ] = {}
     size: Annotated[
-        int | Literal["equal", "ceiling", "all"],
+        Annotated[int, Field(gt=0)] | Literal["equal", "ceiling", "all"],
         Field(
             description="`equal`: the largest size that every cohort reaches; `ceiling`: each its own; `all`: everything, unbalanced; or images per cohort over all splits"
         ),
@@ -324,7 +323,9 @@ class Study(Part):
     split: Split = Split()
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     recipes: Annotated[dict[Name, Recipe], Field(min_length=1)] = {"default": Recipe()}
-    fits: Annotated[tuple[Fits, ...], Field(description="which combinations are fitted; absent: all")] = (Fits(),)
+    fits: Annotated[
+        tuple[Fits, ...], Field(min_length=1, description="which combinations are fitted; absent: all")
+    ] = (Fits(),)
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     analysis: Analysis = Analysis()
     diagnose: Annotated[
@@ -448,7 +449,41 @@ def _cross_references(study: Study) -> list[str]:
             problems.append(
                 f"test_on: cohort '{name}' is a mix; test groups are real groups, mixes are only trained on"
             )
+    if not study.test_cohorts:
+        problems.append("cohorts: all are mixes, so there is none to test on; add one without a mix, e.g. all: {}")
+    return [*problems, *_untrained_fits(study), *_unknown_references(study)]
+
+
+def _untrained_fits(study: Study) -> list[str]:
+    """Cohorts that a block of fits names but `train_on` leaves out."""
+    return [
+        f"fits.{i}.cohorts: cohort '{name}' is not in train_on, which lists what is trained on"
+        for i, block in enumerate(study.fits)
+        for name in block.cohorts or ()
+        if name in study.cohorts and name not in study.train_cohorts
+    ]
+
+
+def _unknown_references(study: Study) -> list[str]:
+    """References that no cohort has: without a word, their subgroup gaps would be missing."""
+    problems = []
+    for attribute, value in study.analysis.reference.items():
+        here = f"analysis.reference.{attribute}"
+        if attribute not in study.group_attributes:
+            near = nearest(attribute, study.group_attributes) or list(study.group_attributes)
+            problems.append(f"{here}: no cohort is told apart by '{attribute}'; nearest: {', '.join(near)}")
+            continue
+        values = _cohort_values(study, attribute)
+        if values and value not in values:
+            near = nearest(value, values) or values
+            problems.append(f"{here}: no cohort has the value '{value}'; nearest: {', '.join(near)}")
     return problems
+
+
+def _cohort_values(study: Study, attribute: str) -> list[str]:
+    """Every value of an attribute that a cohort asks for."""
+    wanted = [cohort.where[attribute] for cohort in study.cohorts.values() if attribute in cohort.where]
+    return sorted({str(value) for some in wanted for value in (some if isinstance(some, tuple) else (some,))})
 
 
 def unknown_names(known: Mapping[str, Iterable[str]], mentions: Mapping[str, Any]) -> list[str]:
@@ -487,9 +522,3 @@ def study_schema() -> dict[str, Any]:
     named = dict(properties["models"])
     properties["models"] = {"anyOf": [named, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
     return schema
-
-
-def canonical_json(part: BaseModel | Mapping[str, Any]) -> str:
-    """One line of JSON with sorted keys: the form that is hashed."""
-    value = part.model_dump(mode="json") if isinstance(part, BaseModel) else part
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -104,6 +104,23 @@ split: {train: 0.5, val: 0.1, test: 0.2}
             "s.yaml:3: findings: finding 'opacity' calls b both positive and negative",
         ),
         (("study: tiny", "study: ../up"), "study: String should match pattern"),
+        (
+            ("models: [resnet18]", "models: [resnet18]\nanalysis: {reference: {sex: Female}}"),
+            "s.yaml:9: analysis.reference.sex: no cohort has the value 'Female'; nearest: F",
+        ),
+        (
+            ("models: [resnet18]", "models: [resnet18]\nanalysis: {reference: {vew: PA}}"),
+            "s.yaml:9: analysis.reference.vew: no cohort is told apart by 'vew'; nearest: view",
+        ),
+        (
+            ("models: [resnet18]", "models: [resnet18]\ntrain_on: [all]\nfits: [{cohorts: [F]}]"),
+            "s.yaml:10: fits.0.cohorts: cohort 'F' is not in train_on, which lists what is trained on",
+        ),
+        (
+            ("  all:\n  F: {sex: F}", "  q: {mix: {sex: {F: 0.5, M: 0.5}}}"),
+            "s.yaml:5: cohorts: all are mixes, so there is none to test on; add one without a mix, e.g. all: {}",
+        ),
+        (("models: [resnet18]", "models: [resnet18]\nfits: []"), "s.yaml:9: fits: Tuple should have at least"),
     ],
 )
 def test_each_rule_says_its_sentence(tmp_path: Path, change: tuple[str, str], said: str) -> None:
