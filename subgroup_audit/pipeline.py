@@ -175,7 +175,7 @@ class _Run:
     ) -> None:
         """Render the report unless it is there already, and publish it at the top of the run folder."""
         step = steps.report_step(self.study, [source, cohorts, samples, *fits, audit], self.summary.failures)
-        if self.folder.is_done(step) and self.summary.report.is_file():
+        if self.folder.is_done(step) and self._is_published(step):
             self.watcher.reuse(step.name)
             self.summary.reused.append(step.name)
         else:
@@ -186,9 +186,13 @@ class _Run:
             steps.publish_report(self.folder, step)
             steps.publish_data(self.folder, cohorts, predictions)
             self.summary.done.append(step.name)
-            self._record([source, cohorts, samples, *fits, audit], provenance)
+            self._record(step, [source, cohorts, samples, *fits, audit], provenance)
         self.summary.estimates, self.summary.contrasts = steps.read_result_frames(audit)
         self.summary.seconds = time.time() - self.started
+
+    def _is_published(self, step: Step) -> bool:
+        """Whether the report at the top of the folder is this one, not that of another form of the study."""
+        return self.folder.record().get("report") == step.folder_name and self.summary.report.is_file()
 
     def _provenance(self, fits: list[Done]) -> dict[str, Any]:
         return {
@@ -202,13 +206,14 @@ class _Run:
             "study_digest": digest(self.study.model_dump(mode="json")),
         }
 
-    def _record(self, shown: list[Done], provenance: dict[str, Any]) -> None:
-        """Say in `run.json` what this run was and which steps its report shows."""
+    def _record(self, report: Step, shown: list[Done], provenance: dict[str, Any]) -> None:
+        """Say in `run.json` what this run was, which report lies at the top, and which steps it shows."""
         self.folder.write_record(
             {
                 "study": self.study.study,
                 "definition": self.study.model_dump(mode="json"),
                 "provenance": provenance,
+                "report": report.folder_name,
                 "steps": [done.step.folder_name for done in shown],
                 "failures": [vars(failure) for failure in self.summary.failures],
             }
@@ -244,4 +249,5 @@ def render_again(path: Path) -> Path:
         with folder.writing(step) as work:
             steps.write_report(parts, work, record["provenance"])
         steps.publish_report(folder, step)
+        folder.write_record({**record, "report": step.folder_name})
     return path / "report.html"

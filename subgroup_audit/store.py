@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,11 +47,21 @@ def fingerprint(root: Path) -> str:
 def _file_marks(folder: str, skip: int) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
-                yield from _file_marks(entry.path, skip)
-            else:
+            try:
                 status = entry.stat()
+            except OSError:  # a link that leads nowhere, or only to itself: known by its own mark
+                status = entry.stat(follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode):
                 yield f"{entry.path[skip:]}\t{status.st_size}\t{status.st_mtime_ns}"
+            elif not _leads_back(entry):
+                yield from _file_marks(entry.path, skip)
+
+
+def _leads_back(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder is a link to one that holds it."""
+    if not entry.is_symlink():
+        return False
+    return Path(entry.path).parent.resolve().is_relative_to(Path(entry.path).resolve())
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pydicom
 import pytest
 
 from subgroup_audit.errors import StoreError
 from subgroup_audit.pipeline import RunOptions, RunSummary, render_again, run_study
 from subgroup_audit.plan import plan_run
 from subgroup_audit.schema import Predictions
+from subgroup_audit.steps.data import cohort_settings
 from subgroup_audit.steps.place import Place
+from subgroup_audit.store import digest
 from subgroup_audit.study import Study
 from subgroup_audit.study_file import load_study
 
@@ -91,7 +95,24 @@ def test_an_unchanged_run_does_nothing(finished: tuple[Study, Place, RunSummary]
 def test_a_touched_file_reads_the_source_again_and_stops_there(finished: tuple[Study, Place, RunSummary]) -> None:
     study, place, _ = finished
     os.utime(place.root / "truth.json")
-    assert _again(study, place).done == ["source"]
+    assert _again(study, place).done == ["source", "pixels"]
+
+
+def test_an_image_that_changed_under_its_name_is_trained_on_anew(
+    small_phantom: Path, tmp_path: Path, write_small_study: Callable[[Path, Path], Path]
+) -> None:
+    phantom = tmp_path / "phantom"
+    shutil.copytree(small_phantom, phantom)
+    study = load_study(write_small_study(tmp_path, phantom))
+    place = Place(tmp_path, phantom, tmp_path / "out", tmp_path / "cache")
+    _again(study, place)
+    manifest = pd.read_parquet(next(place.out.glob("steps/cohorts-*/manifest.parquet")))
+    changed, other = manifest["image_id"].unique()[:2]
+    dataset = pydicom.dcmread(phantom / "stage_2_train_images" / f"{other}.dcm")
+    old = pydicom.dcmread(phantom / "stage_2_train_images" / f"{changed}.dcm")
+    old.PixelData, old.file_meta = dataset.PixelData, dataset.file_meta
+    old.save_as(phantom / "stage_2_train_images" / f"{changed}.dcm")
+    assert _again(study, place).n_fits_done == 3
 
 
 def test_a_changed_analysis_keeps_the_fits(finished: tuple[Study, Place, RunSummary]) -> None:
@@ -102,7 +123,28 @@ def test_a_changed_analysis_keeps_the_fits(finished: tuple[Study, Place, RunSumm
     summary = _again(changed, place)
     assert summary.done == ["audit", "report"]
     assert summary.n_fits_reused == 3
-    _again(study, place)
+
+
+def test_going_back_to_an_earlier_form_of_a_study_shows_its_report_again(
+    finished: tuple[Study, Place, RunSummary],
+) -> None:
+    study, place, first = finished
+    asked = Study.model_validate({**study.model_dump(mode="json"), "question": "Another question?"})
+    _again(asked, place)
+    assert "Another question?" in first.report.read_text(encoding="utf-8")
+    assert _again(study, place).done == ["report"]
+    assert "Another question?" not in first.report.read_text(encoding="utf-8")
+    assert json.loads((place.out / "run.json").read_text())["definition"]["question"] == study.question
+
+
+def test_the_order_of_findings_decides_the_cohorts(finished: tuple[Study, Place, RunSummary]) -> None:
+    """Cells and strata are of the first finding."""
+    study, _, _ = finished
+    rules = {"opacity": {"positive": ["Lung Opacity"]}, "normal": {"positive": ["Normal"]}}
+    plain = study.model_dump(mode="json")
+    orders = [rules, dict(reversed(rules.items()))]
+    first, second = (cohort_settings(Study.model_validate({**plain, "findings": order})) for order in orders)
+    assert digest(first) != digest(second)
 
 
 def test_the_report_is_rendered_again_from_stored_numbers(finished: tuple[Study, Place, RunSummary]) -> None:

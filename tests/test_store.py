@@ -103,6 +103,17 @@ def test_a_fingerprint_follows_names_sizes_and_times(tmp_path: Path) -> None:
     assert len({first, touched, fingerprint(tmp_path)}) == 3
 
 
+def test_a_fingerprint_survives_links_that_lead_nowhere_or_back(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1")
+    first = fingerprint(tmp_path)
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    assert fingerprint(tmp_path) != first
+    (tmp_path / "nowhere").unlink()
+    for name in ("one", "two"):
+        (tmp_path / name).symlink_to(tmp_path)
+    assert fingerprint(tmp_path) == first
+
+
 def test_json_is_replaced_whole_and_damage_is_named(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     write_json(path, {"a": "ü"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,18 @@ def _frame(frame: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def pixels_step(study: Study, source: Done) -> Step:
-    """Decoding: which images cannot be, and a digest of each that can."""
-    return Step("pixels", PIXELS_VERSION, {"size": study.data.stored_size}, {"source": source.content})
+    """Decoding: which images cannot be, and a digest of each that can.
+
+    It depends on the files themselves: an image may change while all that the source says of it stays the same.
+    """
+    settings = {"size": study.data.stored_size, "decoders": _optional_decoders()}
+    inputs = {"source": source.content, "files": source.step.inputs["files"]}
+    return Step("pixels", PIXELS_VERSION, settings, inputs)
+
+
+def _optional_decoders() -> list[str]:
+    """What is installed beyond the required decoders: a file that could not be decoded may be one day."""
+    return [name for name in ("pylibjpeg", "libjpeg", "openjpeg", "gdcm") if find_spec(name)]
 
 
 def decode_pixels(doing: Doing) -> None:
@@ -99,9 +110,9 @@ def cohorts_step(study: Study, source: Done, pixels: Done) -> Step:
 
 
 def cohort_settings(study: Study) -> dict[str, object]:
-    """The parts of a study that decide which images are in which cohort."""
+    """The parts of a study that decide which images are in which cohort, as one text: their order decides too."""
     parts = {"findings", "classes", "eligible", "age_bands", "cohorts", "train_on", "test_on", "balance", "split"}
-    return study.model_dump(mode="json", include=parts)
+    return {"design": study.model_dump_json(include=parts)}
 
 
 def build_cohorts(doing: Doing) -> None:

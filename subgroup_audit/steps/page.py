@@ -37,7 +37,7 @@ class RunParts:
 
 def report_step(study: Study, inputs: Sequence[Done], failures: Sequence[FitFailure]) -> Step:
     """The report: depends on the whole study and on everything that it shows."""
-    settings = {"study": study.model_dump(mode="json"), "failures": [vars(failure) for failure in failures]}
+    settings = {"study": study.model_dump_json(), "failures": [vars(failure) for failure in failures]}
     contents = {f"{i} {done.step.name}": _identity(done) for i, done in enumerate(inputs)}
     return Step("report", REPORT_VERSION, settings, contents)
 

@@ -44,9 +44,7 @@ def audit_step(study: Study, cohorts: Done, predictions: Done) -> Step:
     """Cells and gaps: depend on the cohorts, the predictions and the analysis."""
     settings = {
         "analysis": study.analysis.model_dump(mode="json"),
-        "cohorts": study.model_dump(
-            mode="json", include={"cohorts", "train_on", "test_on", "findings", "classes"}
-        ),
+        "cohorts": study.model_dump_json(include={"cohorts", "train_on", "test_on", "findings", "classes"}),
     }
     return Step("audit", AUDIT_VERSION, settings, {"cohorts": cohorts.content, "predictions": predictions.content})
 
