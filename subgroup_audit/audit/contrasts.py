@@ -36,7 +36,7 @@ def _contrast_row(pair: Pair, a: MeasuredCell, b: MeasuredCell, analysis: Analys
     gap = _gap(pair, a, b, analysis)
     limits = percentile_limits(a.replicates - b.replicates, gap.estimate, analysis.confidence_level)
     terms = (a.estimate.estimate, b.estimate.estimate)
-    return contrast_row(pair, gap, terms, limits, analysis, n_seeds=len(a.components))
+    return contrast_row(pair, gap, terms, limits, analysis, n_seeds=min(len(a.components), len(b.components)))
 
 
 def contrast_row(
@@ -89,11 +89,16 @@ def in_words(name: CellName) -> str:
 
 
 def _gap(pair: Pair, a: MeasuredCell, b: MeasuredCell, analysis: Analysis) -> GapEstimate:
-    """Seeds are paired where both terms come from the same fits."""
-    seeds = sorted(set(a.components) & set(b.components))
+    """Seeds are paired where both terms come from the same fits; other fits bring all theirs, as their cells do.
+
+    Where fits failed and one side has a single seed left, whose variance nobody knows, the other brings one too.
+    """
+    first, second = list(a.components.values()), list(b.components.values())
+    if min(len(first), len(second)) == 1:
+        first, second = first[:1], second[:1]
     return seed_gap(
-        [a.components[seed] for seed in seeds],
-        [b.components[seed] for seed in seeds],
+        first,
+        second,
         paired_seeds=pair.kind != "transfer_gap",
         confidence_level=analysis.confidence_level,
         min_persons=analysis.min_persons,

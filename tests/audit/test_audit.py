@@ -169,3 +169,16 @@ def test_persons_are_resampled_not_images(synthetic: Make) -> None:
 def test_cohorts_are_compared_where_they_differ_in_one_attribute(a: Any, b: Any, attribute: str | None) -> None:
     assert differing_attribute(Cohort(where=a), Cohort(where=b)) == attribute
     assert differing_attribute(Cohort(where=b), Cohort(where=a)) == attribute
+
+
+def test_fits_that_failed_leave_gaps_between_the_seeds_that_are_left(synthetic: Make) -> None:
+    study, manifest, predictions = synthetic(UNEVEN)
+    frame = predictions.frame
+    has_failed = ((frame["train_cohort"] == "F") & (frame["seed"] != 0)) | (
+        (frame["train_cohort"] == "M") & (frame["seed"] != 1)
+    )
+    result = audit_predictions(study, manifest, Predictions(frame[~has_failed]))
+    gap = _row(result.contrasts, kind="transfer_gap", train_cohort="F", other="M")
+    assert gap["n_seeds"] == 1
+    assert gap["low"] < gap["estimate"] < gap["high"]
+    assert gap["estimate"] == pytest.approx(gap["minuend_estimate"] - gap["subtrahend_estimate"])
