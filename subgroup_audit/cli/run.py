@@ -53,5 +53,12 @@ def run(
 
 def _command() -> str:
     """What was typed, with folders cut to their names: a report must not tell where a machine keeps its files."""
-    words = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]
-    return shlex.join(["audit", *words])
+    return shlex.join(["audit", *map(_without_folders, sys.argv[1:])])
+
+
+def _without_folders(word: str) -> str:
+    """An absolute path's name, also in `--data=/home/me/rsna`; any other word as it is."""
+    option, equals, value = word.partition("=")
+    if option.startswith("-") and equals:
+        return f"{option}={_without_folders(value)}"
+    return Path(word).name if word.startswith("/") else word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,9 +66,18 @@ def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
         **read_frames(parts.cohorts.folder, DESIGN_FRAMES),
         notes=tuple(dict.fromkeys(notes)),
         samples=read_samples(parts.samples.folder),
-        problems=tuple(Problem(f"fit {f.label}", f.message, f.details) for f in parts.failures),
+        problems=tuple(Problem(f"fit {f.label}", f.message, shorten_paths(f.details)) for f in parts.failures),
         provenance=provenance,
     )
+
+
+def shorten_paths(traceback: str) -> str:
+    """A traceback with each file's last two names alone: a report does not tell where a machine keeps its files.
+
+    >>> shorten_paths('File "/home/me/lib/subgroup_audit/engine.py", line 3')
+    'File "subgroup_audit/engine.py", line 3'
+    """
+    return re.sub(r'File "[^"]*[/\\]([^"/\\]+[/\\][^"/\\]+)"', r'File "\1"', traceback)
 
 
 def read_history(fits: Sequence[Done]) -> pd.DataFrame:

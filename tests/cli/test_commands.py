@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from subgroup_audit.cli import app
+from subgroup_audit.cli.run import _without_folders
 from subgroup_audit.study_file import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -140,3 +141,14 @@ def test_the_rsna_study_by_its_headers(audit) -> None:  # type: ignore[no-untype
     ):
         assert row in answer.out
     assert "70.0% of its test images would show a person seen in training" in answer.out
+
+
+def test_a_report_does_not_tell_where_a_machine_keeps_its_files() -> None:
+    words = ["--data=/home/someone/rsna", "/srv/study.yaml", "--out", "here/there", "--keep-going"]
+    assert list(map(_without_folders, words)) == [
+        "--data=rsna",
+        "study.yaml",
+        "--out",
+        "here/there",
+        "--keep-going",
+    ]
