@@ -137,7 +137,7 @@ def test_the_rsna_study_by_its_headers(audit) -> None:  # type: ignore[no-untype
         "found           │          │ 26,684 │  11,508",  # 11,410 NIH patients and 98 images without a match
         "age above 120 │       -5 │ 26,679",
         "F      │     1,536 (972; 768) │ 216 (147; 108) │   440 (294; 220)",
-        "PA     │  2,192 │   2,200 │ label=1, sex=F, view=PA (train: 385 images)",
+        "PA     │  2,192 │   2,200 │   label=1, sex=F, view=PA (train: 385 images)",
     ):
         assert row in answer.out
     assert "70.0% of its test images would show a person seen in training" in answer.out
