@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test slow browser lint fmt check bench docs clean constraints
+.PHONY: setup demo test slow browser lint fmt check bench clean constraints
 
 setup: $(STAMP)
 
