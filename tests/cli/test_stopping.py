@@ -27,6 +27,11 @@ def two_fits(study_file: Path) -> Path:
     return study_file
 
 
+def _hear_interrupts() -> None:
+    """A shell in the background starts its commands deaf to Ctrl-C, and Python then leaves it so."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(study_file: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts `audit run` as a process group of its own, as a terminal does."""
@@ -41,6 +46,7 @@ def start(study_file: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
         )
         started.append(process)
         return process
