@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from subgroup_audit import steps
 from subgroup_audit.engine import (
@@ -231,7 +232,13 @@ def render_again(path: Path) -> Path:
     record = read_json(path / "run.json")
     if "steps" not in record:
         raise StoreError(f"{path}: no finished run lies here; `audit run STUDY --out {path}` makes one")
-    study = Study.model_validate(record["definition"])
+    try:
+        study = Study.model_validate(record["definition"])
+    except ValidationError as error:
+        raise StoreError(
+            f"{path}/run.json: its study breaks a rule of this version ({error.error_count()} in all); "
+            "run it again"
+        ) from error
     with RunFolder(path, study.study).held() as folder:
         found = [folder.find(name) for name in record["steps"]]
         by_name = {done.step.name: done for done in found}

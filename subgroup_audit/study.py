@@ -313,10 +313,11 @@ class Study(Part):
     ] = ()
     cohorts: Annotated[dict[Name, Cohort], Field(min_length=1)]
     train_on: Annotated[
-        tuple[str, ...] | None, Field(description="cohorts that fits are trained on; absent: all")
+        Annotated[tuple[str, ...], Field(min_length=1)] | None,
+        Field(description="cohorts that fits are trained on; absent: all"),
     ] = None
     test_on: Annotated[
-        tuple[str, ...] | None,
+        Annotated[tuple[str, ...], Field(min_length=1)] | None,
         Field(description="cohorts that fits are tested on; absent: all without a mix"),
     ] = None
     balance: Balance = Balance()

@@ -159,6 +159,12 @@ def test_a_folder_without_a_run_cannot_be_rendered(tmp_path: Path) -> None:
         render_again(tmp_path)
 
 
+def test_a_run_of_an_older_grammar_cannot_be_rendered(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"study": "s", "steps": [], "definition": {"study": "s"}}')
+    with pytest.raises(StoreError, match="its study breaks a rule of this version"):
+        render_again(tmp_path)
+
+
 def test_no_report_names_a_person_or_a_folder(finished: tuple[Study, Place, RunSummary]) -> None:
     _, place, summary = finished
     manifest = pd.read_parquet(next(place.out.glob("steps/cohorts-*/manifest.parquet")))

@@ -103,6 +103,7 @@ split: {train: 0.5, val: 0.1, test: 0.2}
             ("{positive: [Lung Opacity]}", "{positive: [a, b], negative: [b]}"),
             "s.yaml:3: findings: finding 'opacity' calls b both positive and negative",
         ),
+        (("models: [resnet18]", "models: [resnet18]\ntrain_on: []"), "s.yaml:9: train_on: "),
         (("study: tiny", "study: ../up"), "study: String should match pattern"),
         (
             ("models: [resnet18]", "models: [resnet18]\nanalysis: {reference: {sex: Female}}"),

@@ -6,9 +6,10 @@ Shih G et al. 2019, Radiology: Artificial Intelligence, doi:10.1148/ryai.2019180
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pandas as pd
+from pydantic import AfterValidator
 
 from subgroup_audit.datasets import Options, Progress
 from subgroup_audit.datasets.assembly import RawTables, assemble
@@ -17,6 +18,7 @@ from subgroup_audit.datasets.reading import find_file, need_file, read_table
 from subgroup_audit.datasets.rsna_persons import read_official_map, read_shipped_map
 from subgroup_audit.errors import DataError
 from subgroup_audit.images.headers import scan_headers
+from subgroup_audit.images.store import require_below_root
 from subgroup_audit.schema import SourceTables
 
 IMAGE_FOLDER = "stage_2_train_images"
@@ -40,7 +42,10 @@ ATTRIBUTES = {  # DICOM keyword -> column
 class RSNAOptions(Options):
     """Settings of source `rsna`."""
 
-    mapping: str = MAPPING_FILE  # RSNA's table of the NIH image behind each challenge image, below the root
+    # RSNA's table of the NIH image behind each challenge image, below the root
+    mapping: Annotated[str, AfterValidator(require_below_root)] = MAPPING_FILE
+        MAPPING_FILE  # RSNA's table of the NIH image behind each challenge image, below the root
+    )
 
 
 class RSNA:

@@ -13,7 +13,7 @@ from subgroup_audit.datasets.assembly import FIXED, RawTables, assemble
 from subgroup_audit.datasets.labels import expand_classes, stack_columns
 from subgroup_audit.datasets.reading import read_table
 from subgroup_audit.errors import StudyError
-from subgroup_audit.images.store import leaves_root
+from subgroup_audit.images.store import require_below_root
 from subgroup_audit.schema import SourceTables
 
 
@@ -52,9 +52,7 @@ class TableOptions(Options):
     @field_validator("file", "image_folder")
     @classmethod
     def _below_root(cls, value: str) -> str:
-        if leaves_root(value):
-            raise ValueError("must lie below the data folder")
-        return value
+        return require_below_root(value)
 
     @field_validator("attributes")
     @classmethod

@@ -177,6 +177,13 @@ def build_pixel_store(
     return store, _exclusions(images, reasons)
 
 
+def require_below_root(path: str) -> str:
+    """The path, if it lies below the data folder; ValueError if it does not: for settings that name a file."""
+    if leaves_root(path):
+        raise ValueError("must lie below the data folder")
+    return path
+
+
 def leaves_root(path: str) -> bool:
     """Whether a path of an image table points outside its root.
 

@@ -15,7 +15,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 
 from subgroup_audit.datasets import load_source
 from subgroup_audit.datasets.rsna_persons import read_shipped_map, write_map
-from subgroup_audit.errors import DataError
+from subgroup_audit.errors import DataError, StudyError
 from subgroup_audit.images.store import build_pixel_store
 from subgroup_audit.schema import SourceTables
 from subgroup_audit.study import Data
@@ -96,6 +96,11 @@ def test_official_mapping_is_preferred(load, kaggle: Path, put) -> None:
     tables = load("rsna")
     assert set(tables.images.frame["patient_id"]) == {"NIH00000042"}
     assert tables.notes[0] == f"A person is the NIH patient on the image, by {name}."
+
+
+def test_a_mapping_outside_the_data_folder_is_refused(load, kaggle: Path) -> None:
+    with pytest.raises(StudyError, match=r"mapping.*must lie below the data folder"):
+        load("rsna", mapping="../secret.json")
 
 
 def test_broken_mapping_is_refused(load, kaggle: Path, put) -> None:
