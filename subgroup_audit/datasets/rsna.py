@@ -44,8 +44,6 @@ class RSNAOptions(Options):
 
     # RSNA's table of the NIH image behind each challenge image, below the root
     mapping: Annotated[str, AfterValidator(require_below_root)] = MAPPING_FILE
-        MAPPING_FILE  # RSNA's table of the NIH image behind each challenge image, below the root
-    )
 
 
 class RSNA:
