@@ -333,6 +333,60 @@ FIT_COLUMNS: tuple[Column, ...] = (
     Column("auc", "float", "AUC of this one fit", nullable=True),
 )
 
+CHECK_ESTIMATE_COLUMNS: tuple[Column, ...] = (
+    Column("model", "string", "model, as the prediction file names it"),
+    Column("finding", "string", "finding, as the prediction file names it"),
+    Column("split", "string", "train, val or test", allowed=SPLITS),
+    Column("attribute", "string", "sex, view, an intersection like 'sex x view'; '' for everybody"),
+    Column("group", "string", "value of the attribute, or 'everybody'"),
+    Column("metric", "string", "what is estimated"),
+    Column("threshold", "float", "operating point that the metric depends on", nullable=True),
+    Column("threshold_rule", "string", "where the operating point comes from; '' where there is none"),
+    Column("estimate", "float", "value of the metric", nullable=True),
+    Column("low", "float", "lower limit", nullable=True),
+    Column("high", "float", "upper limit", nullable=True),
+    Column("standard_error", "float", "of the estimate", nullable=True),
+    Column("confidence_level", "float", "of the interval"),
+    Column("method", "string", "of the interval"),
+    Column("n_patients", "int", "persons"),
+    Column("n_images", "int", "images"),
+    Column("n_positive", "int", "positive images"),
+    Column("n_negative", "int", "negative images"),
+    Column("status", "string", "ok, small, degenerate, not estimable or suppressed"),
+    Column("reason", "string", "why, where the status is not ok"),
+)
+
+CHECK_CONTRAST_COLUMNS: tuple[Column, ...] = (
+    Column("kind", "string", "subgroup_gap, generalization_gap (train minus test) or model_gap (same images)"),
+    Column("model", "string", "model, of the minuend"),
+    Column("finding", "string", "finding"),
+    Column("split", "string", "split of the images compared", allowed=SPLITS),
+    Column("attribute", "string", "attribute whose groups are compared; '' for everybody"),
+    Column("group", "string", "group of the minuend"),
+    Column("reference", "string", "what is subtracted: a group, a split or another model"),
+    Column("metric", "string", "what is compared"),
+    Column("threshold_rule", "string", "where the operating point comes from; '' where there is none"),
+    Column("minuend_estimate", "float", "first term", nullable=True),
+    Column("subtrahend_estimate", "float", "second term", nullable=True),
+    Column("estimate", "float", "minuend minus subtrahend", nullable=True),
+    Column("low", "float", "lower limit", nullable=True),
+    Column("high", "float", "upper limit", nullable=True),
+    Column("standard_error", "float", "of the difference", nullable=True),
+    Column("confidence_level", "float", "of the interval"),
+    Column("method", "string", "of the interval"),
+    Column("p_value", "float", "two-sided, that the difference is zero", nullable=True),
+    Column("p_adjusted", "float", "over all gaps that are judged", nullable=True),
+    Column(
+        "margin", "float", "largest difference that counts as none; missing where it is not judged", nullable=True
+    ),
+    Column("minimal_detectable_gap", "float", "smallest gap shown with 80 % power", nullable=True),
+    Column("verdict", "string", "gap, no gap beyond the margin, inconclusive, not estimable, or descriptive"),
+    Column("sentence", "string", "the verdict in words"),
+    Column("n_patients", "int", "distinct persons of both terms"),
+    Column("status", "string", "ok, small, degenerate, not estimable or suppressed"),
+    Column("reason", "string", "why, where the status is not ok"),
+)
+
 
 @dataclass(frozen=True, eq=False)
 class AuditResult:
