@@ -405,14 +405,18 @@ class AuditResult:
     fits: pd.DataFrame
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    # The columns of each frame; a result of another kind of audit declares its own.
+    FRAMES: ClassVar[Mapping[str, tuple[Column, ...]]] = {
+        "estimates": ESTIMATE_COLUMNS,
+        "contrasts": CONTRAST_COLUMNS,
+        "fits": FIT_COLUMNS,
+    }
+
     def __post_init__(self) -> None:
-        """Check the three frames against their columns."""
-        for name, columns in (
-            ("estimates", ESTIMATE_COLUMNS),
-            ("contrasts", CONTRAST_COLUMNS),
-            ("fits", FIT_COLUMNS),
-        ):
-            object.__setattr__(self, name, conform_frame(getattr(self, name), columns, f"AuditResult.{name}"))
+        """Check the frames against their columns."""
+        for name, columns in self.FRAMES.items():
+            origin = f"{type(self).__name__}.{name}"
+            object.__setattr__(self, name, conform_frame(getattr(self, name), columns, origin))
 
 
 def conform_frame(frame: pd.DataFrame, columns: Sequence[Column], origin: str) -> pd.DataFrame:
