@@ -20,6 +20,10 @@ class StudyError(AuditError):
     """A study file breaks one or more rules; all of them are listed at once."""
 
 
+class PolicyError(AuditError):
+    """A policy file breaks one or more rules; all of them are listed at once."""
+
+
 class DataError(AuditError):
     """A data set is missing, incomplete, or not laid out as its source expects."""
 

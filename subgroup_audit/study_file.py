@@ -1,19 +1,38 @@
-"""Reading a study file: safe YAML, and every broken rule named with its line, key, value and nearest word."""
+"""Reading a YAML file of ours: every broken rule is named with its line, key, value and nearest word."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from subgroup_audit.errors import StudyError, nearest
+from subgroup_audit.errors import AuditError, StudyError, nearest
 from subgroup_audit.study import Study, unknown_names
 
 Location = tuple[int | str, ...]
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Grammar(Generic[M]):
+    """What a kind of YAML file may say, what it is called in messages, and the error that it raises.
+
+    Attributes
+    ----------
+    hint : where a user finds an example of such a file
+    dangling : the mentions of undeclared names, from the plain content, found although other rules are broken
+    """
+
+    name: str
+    model: type[M]
+    error: type[AuditError]
+    hint: str
+    dangling: Callable[[dict[str, Any]], list[str]] = lambda content: []
 
 
 def load_study(path: Path) -> Study:
@@ -24,27 +43,38 @@ def load_study(path: Path) -> Study:
     StudyError
         The file cannot be read, is not YAML, or breaks rules; every broken rule is listed with its line.
     """
-    text = _read(path)
-    node = _compose(path, text)
+    return load_checked(path, STUDY)
+
+
+def load_checked(path: Path, grammar: Grammar[M]) -> M:
+    """What the YAML file says, as the grammar's model.
+
+    Raises
+    ------
+    AuditError
+        The grammar's own error: the file cannot be read, is not YAML, or breaks rules; all of them, with lines.
+    """
+    text = _read(path, grammar)
+    node = _compose(path, text, grammar)
     problems = [f"{path}:{line}: {message}" for line, message in _repeated_keys(node)]
-    content = _construct(path, text)
+    content = _construct(path, text, grammar)
     try:
-        study = Study.model_validate(content)
+        checked = grammar.model.model_validate(content)
     except ValidationError as error:
-        problems += [line for detail in error.errors() for line in _describe(path, node, detail)]
-        problems += [f"{path}:{_line_of(node, _dotted(line))}: {line}" for line in _dangling(content)]
-        raise StudyError(_joined(problems)) from error
+        problems += [line for detail in error.errors() for line in _describe(path, node, detail, grammar.model)]
+        problems += [f"{path}:{_line_of(node, _dotted(line))}: {line}" for line in grammar.dangling(content)]
+        raise grammar.error(_joined(problems, grammar)) from error
     if problems:
-        raise StudyError(_joined(problems))
-    return study
+        raise grammar.error(_joined(problems, grammar))
+    return checked
 
 
-def _construct(path: Path, text: str) -> dict[str, Any]:
+def _construct(path: Path, text: str, grammar: Grammar[M]) -> dict[str, Any]:
     try:
         content: dict[str, Any] = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise StudyError(f"{path}:{line}: only plain YAML values are read: {error.problem}") from error
+        raise grammar.error(f"{path}:{line}: only plain YAML values are read: {error.problem}") from error
     return content
 
 
@@ -58,36 +88,39 @@ def _dangling(content: dict[str, Any]) -> list[str]:
     return unknown_names(known, {**content, "fits": fits})
 
 
-def _joined(problems: Sequence[str]) -> str:
+STUDY = Grammar("study file", Study, StudyError, "`audit init` writes a commented one", _dangling)
+
+
+def _joined(problems: Sequence[str], grammar: Grammar[M]) -> str:
     found = list(dict.fromkeys(problems))
-    count = f"{len(found)} problem{'s' if len(found) != 1 else ''} in the study file"
+    count = f"{len(found)} problem{'s' if len(found) != 1 else ''} in the {grammar.name}"
     return "\n".join([*found, count])
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, grammar: Grammar[M]) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         near = nearest(path.name, siblings) or sorted(siblings)[:5]
-        hint = f"; study files there: {', '.join(near)}" if near else ""
-        raise StudyError(f"{path}: no such study file{hint}") from error
+        hint = f"; {grammar.name}s there: {', '.join(near)}" if near else ""
+        raise grammar.error(f"{path}: no such {grammar.name}{hint}") from error
     except IsADirectoryError as error:
-        raise StudyError(f"{path}: this is a folder; a study file is YAML") from error
+        raise grammar.error(f"{path}: this is a folder; a {grammar.name} is YAML") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+        raise grammar.error(f"{path}: cannot be read as UTF-8 text: {error}") from error
 
 
-def _compose(path: Path, text: str) -> yaml.Node:
+def _compose(path: Path, text: str, grammar: Grammar[M]) -> yaml.Node:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise StudyError(f"{path}:{line}: not valid YAML: {error.problem}") from error
+        raise grammar.error(f"{path}:{line}: not valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise StudyError(f"{path}: not valid YAML: {error}") from error
+        raise grammar.error(f"{path}: not valid YAML: {error}") from error
     if not isinstance(node, yaml.MappingNode):
-        raise StudyError(f"{path}:1: a study file is a mapping of keys; `audit init` writes a commented one")
+        raise grammar.error(f"{path}:1: a {grammar.name} is a mapping of keys; {grammar.hint}")
     return node
 
 
@@ -108,13 +141,13 @@ def _repeated_keys(node: yaml.Node) -> Iterator[tuple[int, str]]:
         yield from _repeated_keys(child)
 
 
-def _describe(path: Path, node: yaml.Node, detail: ErrorDetails) -> list[str]:
+def _describe(path: Path, node: yaml.Node, detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
     location = detail["loc"]
     key = ".".join(str(step) for step in _plain(location, node))
     where = f"{path}:{_line_of(node, location)}"
     if detail["type"] == "value_error" and not location:
         return [f"{path}:{_line_of(node, _dotted(line))}: {line}" for line in _ruled(detail).splitlines()]
-    return [f"{where}: {key}: {_ruled(detail)}{_hint(detail)}"]
+    return [f"{where}: {key}: {_ruled(detail)}{_hint(detail, model)}"]
 
 
 def _dotted(message: str) -> Location:
@@ -138,10 +171,10 @@ def _ruled(detail: ErrorDetails) -> str:
     return f"{message}; it is {detail['input']!r}"
 
 
-def _hint(detail: ErrorDetails) -> str:
+def _hint(detail: ErrorDetails, model: type[BaseModel]) -> str:
     kind = detail["type"]
     if kind == "extra_forbidden":
-        allowed = _siblings(detail["loc"])
+        allowed = _siblings(detail["loc"], model)
         near = nearest(str(detail["loc"][-1]), allowed)
         return f"; nearest: {', '.join(near)}" if near else f"; allowed: {', '.join(sorted(allowed))}"
     if kind == "literal_error":
@@ -153,9 +186,9 @@ def _hint(detail: ErrorDetails) -> str:
     return ""
 
 
-def _siblings(location: Location) -> list[str]:
+def _siblings(location: Location, model: type[BaseModel]) -> list[str]:
     """Keys that the model at the parent of `location` allows."""
-    schema = Study.model_json_schema()
+    schema = model.model_json_schema()
     place: dict[str, Any] = schema
     for step in location[:-1]:
         place = _child(schema, place, step)
