@@ -76,8 +76,8 @@ def draw_stratum(counts, key, second_key, thresholds):  # type: ignore[no-untype
 
 
 @numba.njit(nogil=True, cache=True)
-def concordance(counts, codes, kinds, twice_concordant, positives, negatives):  # type: ignore[no-untyped-def]
-    """Twice the concordant pairs, the positives and the negatives of 64 resamples, added in place.
+def concordance(counts, codes, kinds, twice_concordant, twice_positives, negatives):  # type: ignore[no-untyped-def]
+    """Twice the concordant pairs, twice the positives, and the negatives of 64 resamples, in place.
 
     `codes` are rows of `counts` in score order; `kinds` 0 is a negative, 2 a positive, and a positive tied
     with negatives comes twice as kind 1, before and after them.
@@ -98,5 +98,23 @@ def concordance(counts, codes, kinds, twice_concordant, positives, negatives):  
                 total[lane] += np.uint64(weight) * np.uint64(below[lane])
     for lane in range(_LANES):
         twice_concordant[lane] = total[lane]
-        positives[lane] = twice_positive[lane] // np.uint32(2)
+        twice_positives[lane] = twice_positive[lane]
         negatives[lane] = below[lane]
+
+
+@numba.njit(nogil=True, cache=True)
+def weighted_concordance(  # type: ignore[no-untyped-def]
+    counts, codes, kinds, weights, twice_concordant, twice_positives, negatives
+):
+    """As `concordance`, for images whose count is multiplied by a weight (a positive's, times its kind)."""
+    for step in range(codes.shape[0]):
+        row = counts[codes[step]]
+        weight = weights[step]
+        if kinds[step] == 0:
+            for lane in range(_LANES):
+                negatives[lane] += weight * row[lane]
+        else:
+            for lane in range(_LANES):
+                weighted = weight * row[lane]
+                twice_positives[lane] += weighted
+                twice_concordant[lane] += weighted * negatives[lane]

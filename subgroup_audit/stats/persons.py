@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike
 
 from subgroup_audit.errors import StatisticsError
 from subgroup_audit.stats.draws import Counts, CountStream
-from subgroup_audit.stats.inputs import FloatArray, IntArray, check_labels, check_persons, check_scores
+from subgroup_audit.stats.inputs import (
+    FloatArray,
+    IntArray,
+    check_labels,
+    check_persons,
+    check_scores,
+    check_weights,
+)
 from subgroup_audit.stats.replicates import (
     RankedCell,
     chooses_numba,
@@ -114,12 +121,18 @@ class PersonDraws:
 
         Each cell is (y_true, y_score, person). The numbers are those of `auc_replicates` one by one.
         """
-        ranked = [self._rank(*cell) for cell in cells]
-        found = replicate_aucs(
-            self._stream, ranked, engine=self.engine, n_threads=self.n_threads, work_before=self._work
-        )
-        self._work += work_of(self._stream, ranked)
-        return found
+        return self._replicate([self._rank(*cell) for cell in cells])
+
+    def weighted_auc_replicates(
+        self, y_true: ArrayLike, y_score: ArrayLike, person: ArrayLike, weight: ArrayLike
+    ) -> FloatArray:
+        """The weighted AUC in every resample, shape [n_resamples]; nan where a class has no weight.
+
+        Each image counts its weight times as often as its person was drawn, as `sample_weight` of `auc`: for
+        inverse-probability weights. Weights of 0 or more, one an image; StatisticsError otherwise.
+        """
+        weights = check_weights(weight, len(np.asarray(y_true)))
+        return np.asarray(self._replicate([self._rank(y_true, y_score, person, weights)])[0])
 
     def sum_replicates(self, values: ArrayLike, person: ArrayLike) -> FloatArray:
         """Sums of `values` over each resample's images, shape [k, n_resamples] for `values` of [k, n].
@@ -146,11 +159,20 @@ class PersonDraws:
             lanes = self._stream.lanes_of(block)
             yield lanes, self._stream.draw(block, draw_stratum=draw)[:, : lanes.stop - lanes.start]
 
-    def _rank(self, y_true: ArrayLike, y_score: ArrayLike, person: ArrayLike) -> RankedCell:
+    def _replicate(self, cells: Sequence[RankedCell]) -> FloatArray:
+        found = replicate_aucs(
+            self._stream, cells, engine=self.engine, n_threads=self.n_threads, work_before=self._work
+        )
+        self._work += work_of(self._stream, cells)
+        return found
+
+    def _rank(
+        self, y_true: ArrayLike, y_score: ArrayLike, person: ArrayLike, weights: FloatArray | None = None
+    ) -> RankedCell:
         is_positive = check_labels(y_true)
         scores = check_scores(y_score, len(is_positive))
         codes = self.codes(check_persons(person, len(is_positive)))
-        return rank_cell(is_positive, scores, codes)
+        return rank_cell(is_positive, scores, codes, weights)
 
 
 def _check_strata(strata: ArrayLike | None, n_persons: int) -> IntArray:

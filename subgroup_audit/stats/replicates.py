@@ -8,59 +8,111 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subgroup_audit.stats.area import rank_positives
+from subgroup_audit.stats.area import tie_bounds
 from subgroup_audit.stats.draws import LANES, Counts, CountStream, DrawStratum
 from subgroup_audit.stats.inputs import BoolArray, FloatArray, IntArray, check_choice
 
 ENGINES = ("auto", "numpy", "numba")
+Codes: TypeAlias = NDArray[np.int32]
 
 # Counts looked at (images x resamples) from which compiled code is worth its import, and its first compilation.
 _WORTH_IF_LOADED = 4_000_000
 _WORTH_IMPORTING = 400_000_000
+_STEPS_AT_A_TIME = 512
 
 
 @dataclass(frozen=True, eq=False)
 class RankedCell:
-    """One cell in score order: rows of the counts, and for each positive the negatives below and not above."""
+    """One cell in score order, as steps: negatives, and positives between them.
 
-    positive_codes: IntArray
-    negative_codes: IntArray
-    below: IntArray
-    upto: IntArray
+    A positive tied with negatives comes twice with factor 1, before and after them; any other once with
+    factor 2. So the sum over positive steps of factor times the negatives before them is twice the number of
+    concordant pairs.
 
-    @property
-    def n_images(self) -> int:
-        """Images of the cell."""
-        return len(self.positive_codes) + len(self.negative_codes)
+    Attributes
+    ----------
+    negative_codes : array [n_negative]
+        Rows of the counts.
+    positive_codes, places, factors : array [positive steps]
+        Rows of the counts, negatives before the step (ascending), and 1 or 2.
+    negative_weights, positive_weights : array [n_negative], [positive steps], or None
+        Weights of the images; those of positives times their factor.
+    n_images : int
+    """
+
+    negative_codes: Codes
+    positive_codes: Codes
+    places: IntArray
+    factors: NDArray[np.uint8]
+    n_images: int
+    negative_weights: FloatArray | None = None
+    positive_weights: FloatArray | None = None
 
     @cached_property
-    def steps(self) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-        """The cell as the compiled pass reads it: codes, and kinds 0 (negative), 2, or 1 and 1 (tied)."""
-        is_tied = self.below < self.upto
-        codes = np.concatenate([self.negative_codes, self.positive_codes, self.positive_codes[is_tied]])
-        kinds = np.repeat(
-            np.array([0, 1, 1], dtype=np.uint8),
-            [len(self.negative_codes), len(self.positive_codes), int(is_tied.sum())],
-        )
-        kinds[len(self.negative_codes) : len(self.negative_codes) + len(is_tied)] += ~is_tied
-        places = np.concatenate(
-            [2 * np.arange(len(self.negative_codes)) + 1, 2 * self.below, 2 * self.upto[is_tied]]
-        )
-        order = np.argsort(places, kind="stable")
-        return codes[order].astype(np.int32), kinds[order]
+    def is_positive_step(self) -> BoolArray:
+        """Whether each step of the merged walk, negatives and positives, is a positive."""
+        mask = np.zeros(len(self.negative_codes) + len(self.positive_codes), dtype=bool)
+        mask[self.places + np.arange(len(self.places))] = True
+        return mask
+
+    @cached_property
+    def steps(self) -> tuple[Codes, NDArray[np.uint8]]:
+        """The merged walk: codes, and kinds, 0 for a negative and the factor of a positive."""
+        kinds = np.zeros(len(self.is_positive_step), dtype=np.uint8)
+        kinds[self.is_positive_step] = self.factors
+        return self._merge(self.negative_codes, self.positive_codes), kinds
+
+    @cached_property
+    def step_weights(self) -> FloatArray:
+        """Weights along the merged walk of a weighted cell."""
+        return np.asarray(self._merge(self.negative_weights, self.positive_weights))
+
+    def _merge(self, of_negatives: Any, of_positives: Any) -> Any:
+        merged = np.empty(len(self.is_positive_step), dtype=of_positives.dtype)
+        merged[self.is_positive_step] = of_positives
+        merged[~self.is_positive_step] = of_negatives
+        return merged
 
 
-def rank_cell(is_positive: BoolArray, scores: FloatArray, codes: IntArray) -> RankedCell:
+def rank_cell(
+    is_positive: BoolArray, scores: FloatArray, codes: IntArray, weights: FloatArray | None = None
+) -> RankedCell:
     """A cell made ready for resampling: sorted once, whatever the number of resamples."""
-    rows, below, upto = rank_positives(is_positive, scores)
-    negatives = np.flatnonzero(~is_positive)
-    in_order = negatives[np.argsort(scores[negatives])]
-    return RankedCell(codes[rows], codes[in_order], below, upto)
+    order = np.argsort(scores)
+    labels = is_positive[order]
+    positives, places, factors = _positive_steps(labels, scores[order])
+    rows, negatives = order[positives], order[~labels]
+    return RankedCell(
+        negative_codes=codes[negatives].astype(np.int32),
+        positive_codes=codes[rows].astype(np.int32),
+        places=places,
+        factors=factors,
+        n_images=len(order),
+        negative_weights=None if weights is None else weights[negatives],
+        positive_weights=None if weights is None else weights[rows] * factors,
+    )
+
+
+def _positive_steps(labels: BoolArray, ascending: FloatArray) -> tuple[IntArray, IntArray, NDArray[np.uint8]]:
+    """Where each positive step stands in score order, the negatives before it, and its factor."""
+    positives = np.flatnonzero(labels)
+    starts, ends = tie_bounds(ascending)
+    n_before = np.concatenate(([0], np.cumsum(~labels)))
+    below, upto = n_before[starts[positives]], n_before[ends[positives]]
+    is_tied = below < upto
+    factors = np.where(is_tied, 1, 2).astype(np.uint8)
+    if not is_tied.any():
+        return positives, below, factors
+    places = np.concatenate([below, upto[is_tied]])
+    # Two ascending runs: the stable sort merges them in one go.
+    order = np.argsort(places, kind="stable")
+    both = np.concatenate([positives, positives[is_tied]])
+    return both[order], places[order], np.concatenate([factors, factors[is_tied]])[order]
 
 
 def replicate_aucs(
@@ -78,7 +130,7 @@ def replicate_aucs(
     calls come to be compiled as one large call is.
     """
     is_compiled = chooses_numba(engine, work_before + work_of(stream, cells))
-    draw, measure = _compiled() if is_compiled else (None, _concordance_numpy)
+    draw, measure = _compiled() if is_compiled else (None, _measure_numpy)
     out = np.empty((len(cells), stream.n_resamples))
 
     def fill(block: int) -> None:
@@ -129,35 +181,66 @@ def compiled_draw() -> DrawStratum:
     return compiled.draw_stratum  # type: ignore[no-any-return]
 
 
-_Measure = Callable[[Counts, RankedCell], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
+_Sums: TypeAlias = NDArray[Any]
+_Measure: TypeAlias = Callable[[Counts, RankedCell], _Sums]
 
 
 def _compiled() -> tuple[DrawStratum, _Measure]:
     from subgroup_audit.stats import compiled
 
-    def measure(counts: Counts, cell: RankedCell) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        twice, positives, negatives = np.zeros((3, LANES), dtype=np.int64)
-        compiled.concordance(counts, *cell.steps, twice, positives, negatives)
-        return twice, positives, negatives
+    def measure(counts: Counts, cell: RankedCell) -> _Sums:
+        if cell.positive_weights is not None:
+            sums: _Sums = np.zeros((3, LANES))
+            compiled.weighted_concordance(counts, *cell.steps, cell.step_weights, *sums)
+        else:
+            sums = np.zeros((3, LANES), dtype=np.int64)
+            compiled.concordance(counts, *cell.steps, *sums)
+        return sums
 
     return compiled.draw_stratum, measure
 
 
-def _concordance_numpy(counts: Counts, cell: RankedCell) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Twice the concordant pairs, the positives and the negatives of 64 resamples."""
-    negatives = counts[cell.negative_codes]
-    positives = counts[cell.positive_codes]
-    # 32 bits halve the time, and suffice unless a resample of millions of images meets a count in the hundreds.
-    largest = 2 * int(positives.max(initial=1)) * int(negatives.max(initial=1)) * max(len(negatives), 1)
-    kind = np.int32 if largest < 2**31 else np.int64
-    upto = np.zeros((len(negatives) + 1, LANES), dtype=kind)
-    np.cumsum(negatives, axis=0, dtype=kind, out=upto[1:])
-    twice = upto[cell.below]
-    twice += upto[cell.upto]
-    twice *= positives
-    return twice.sum(axis=0, dtype=np.int64), positives.sum(axis=0, dtype=np.int64), upto[-1]
+def _measure_numpy(counts: Counts, cell: RankedCell) -> _Sums:
+    """Twice the concordant pairs, twice the positives, and the negatives of 64 resamples, shape [3, 64].
+
+    Stretch by stretch of the negatives, so that what is looked at stays in the processor's cache. Sums of
+    weights run in the order of the compiled pass, number by number: their rounding is then the same.
+    """
+    kind = np.int64 if cell.positive_weights is None else np.float64
+    sums = np.zeros((3, LANES), dtype=kind)
+    n_negative = len(cell.negative_codes)
+    first = 0
+    for start in range(0, max(n_negative, 1), _STEPS_AT_A_TIME):
+        stop = min(start + _STEPS_AT_A_TIME, n_negative)
+        last = int(np.searchsorted(cell.places, stop)) if stop < n_negative else len(cell.places)
+        before: NDArray[Any] = np.empty((stop - start + 1, LANES), dtype=kind)
+        before[0] = sums[2]
+        before[1:] = counts[cell.negative_codes[start:stop]]
+        if cell.negative_weights is not None:
+            before[1:] *= cell.negative_weights[start:stop, None]
+        np.cumsum(before, axis=0, out=before)
+        sums[2] = before[-1]
+        for low in range(first, last, _STEPS_AT_A_TIME):
+            _add_positives(sums, counts, cell, slice(low, min(low + _STEPS_AT_A_TIME, last)), before, start)
+        first = last
+    return sums
 
 
-def _divide(twice: NDArray[Any], positives: NDArray[Any], negatives: NDArray[Any]) -> FloatArray:
-    pairs = 2.0 * positives * negatives
-    return np.asarray(np.divide(twice, pairs, out=np.full(LANES, np.nan), where=pairs > 0))
+def _add_positives(
+    sums: _Sums, counts: Counts, cell: RankedCell, steps: slice, before: NDArray[Any], start: int
+) -> None:
+    weights: NDArray[Any] = cell.factors if cell.positive_weights is None else cell.positive_weights
+    positives = np.empty((1 + steps.stop - steps.start, LANES), dtype=sums.dtype)
+    positives[0] = sums[1]
+    positives[1:] = counts[cell.positive_codes[steps]]
+    positives[1:] *= weights[steps, None]
+    concordant = positives.copy()
+    concordant[0] = sums[0]
+    concordant[1:] *= before[cell.places[steps] - start]
+    sums[0] = concordant.sum(axis=0)
+    sums[1] = positives.sum(axis=0)
+
+
+def _divide(twice_concordant: NDArray[Any], twice_positive: NDArray[Any], negative: NDArray[Any]) -> FloatArray:
+    pairs = 1.0 * twice_positive * negative
+    return np.asarray(np.divide(twice_concordant, pairs, out=np.full(LANES, np.nan), where=pairs > 0))
