@@ -17,7 +17,7 @@ import pandas as pd
 
 from subgroup_audit.errors import TableError, nearest
 
-Kind = Literal["string", "int", "float", "bool"]
+Kind = Literal["string", "int", "count", "float", "bool"]
 
 UNKNOWN = "Unknown"
 SPLITS = ("train", "val", "test")
@@ -100,6 +100,8 @@ def _as_kind(values: pd.Series, kind: Kind) -> pd.Series:
         return pd.to_numeric(values).astype("float64")
     if kind == "bool":
         return values.astype("bool")
+    if kind == "count":  # a whole number that may be withheld
+        return values.astype("Int64")
     return values.astype("int64")
 
 
@@ -348,10 +350,10 @@ CHECK_ESTIMATE_COLUMNS: tuple[Column, ...] = (
     Column("standard_error", "float", "of the estimate", nullable=True),
     Column("confidence_level", "float", "of the interval"),
     Column("method", "string", "of the interval"),
-    Column("n_patients", "int", "persons"),
-    Column("n_images", "int", "images"),
-    Column("n_positive", "int", "positive images"),
-    Column("n_negative", "int", "negative images"),
+    Column("n_patients", "count", "persons; missing where withheld", nullable=True),
+    Column("n_images", "count", "images; missing where withheld", nullable=True),
+    Column("n_positive", "count", "positive images; missing where withheld", nullable=True),
+    Column("n_negative", "count", "negative images; missing where withheld", nullable=True),
     Column("status", "string", "ok, small, degenerate, not estimable or suppressed"),
     Column("reason", "string", "why, where the status is not ok"),
 )
@@ -382,7 +384,7 @@ CHECK_CONTRAST_COLUMNS: tuple[Column, ...] = (
     Column("minimal_detectable_gap", "float", "smallest gap shown with 80 % power", nullable=True),
     Column("verdict", "string", "gap, no gap beyond the margin, inconclusive, not estimable, or descriptive"),
     Column("sentence", "string", "the verdict in words"),
-    Column("n_patients", "int", "distinct persons of both terms"),
+    Column("n_patients", "count", "distinct persons of both terms; missing where withheld", nullable=True),
     Column("status", "string", "ok, small, degenerate, not estimable or suppressed"),
     Column("reason", "string", "why, where the status is not ok"),
 )

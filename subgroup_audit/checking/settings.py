@@ -41,10 +41,13 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Margin:
-    """The largest difference that counts as none, for a measure and, where given, one attribute and group."""
+    """The largest difference that counts as none, for a measure and, where given, one attribute and group.
+
+    A `margin` of None says that what it fits is shown and not judged.
+    """
 
     measure: str
-    margin: float
+    margin: float | None
     attribute: str | None = None
     group: str | None = None
 
