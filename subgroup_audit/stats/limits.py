@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from subgroup_audit.stats.results import Limits
 
@@ -12,6 +12,15 @@ LimitRule = Literal["wald", "logit", "newcombe 5"]
 
 # The smallest tail that a p-value is searched in, as a power of e: below, the p-value is given as 0.
 _LOG_SMALLEST_TAIL = -690.0
+
+
+class BoundedEstimate(Limits, Protocol):
+    """Limits that know the estimate which they are around."""
+
+    @property
+    def estimate(self) -> float:
+        """The estimate."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,14 @@ class MoverLimits:
     an interval of several points, and falls to 91 % coverage for nearly equal models.
     """
 
-    minuend: AucLimits
-    subtrahend: AucLimits
+    minuend: BoundedEstimate
+    subtrahend: BoundedEstimate
     correlation: float
+
+    @property
+    def estimate(self) -> float:
+        """Minuend minus subtrahend."""
+        return self.minuend.estimate - self.subtrahend.estimate
 
     def at_tail(self, tail: float) -> tuple[float, float]:
         """Lower and upper limit that leave `tail` outside on each side."""
