@@ -53,8 +53,11 @@ def auc_spread(components: Sequence[AucComponents]) -> Spread:
     missing = [index for index, cell in enumerate(components) if not cell.is_estimable]
     if missing:
         raise StatisticsError(f"a spread needs both classes in every group, but group {missing[0]} lacks one")
-    values = np.array([cell.auc for cell in components])
-    covariance = auc_covariance(components)
+    return spread_of(np.array([cell.auc for cell in components]), auc_covariance(components))
+
+
+def spread_of(values: FloatArray, covariance: FloatArray) -> Spread:
+    """The spread of estimates, shape [k], from their covariance, shape [k, k]; as `auc_spread`."""
     k = len(values)
     # The expected sample variance of k equal means with this covariance.
     chance = (float(np.trace(covariance)) - float(covariance.sum()) / k) / (k - 1)
