@@ -4,8 +4,9 @@ Knows nothing of studies, cohorts or files. numba, scikit-learn and statsmodels 
 that need them, when they do.
 """
 
+from subgroup_audit.stats.adjusted import adjusted_auc_gap, placement_regression
 from subgroup_audit.stats.area import auc, macro_auc
-from subgroup_audit.stats.averages import average_auc, stratified_auc
+from subgroup_audit.stats.averages import average_auc, stratified_auc, stratified_auc_gap, within_strata
 from subgroup_audit.stats.bootstrap import (
     bootstrap_interval,
     bootstrap_variance,
@@ -13,12 +14,14 @@ from subgroup_audit.stats.bootstrap import (
     stratified_auc_replicates,
 )
 from subgroup_audit.stats.components import AucComponents, auc_components, auc_covariance, shared_persons
-from subgroup_audit.stats.cross import xauc_gap
+from subgroup_audit.stats.cross import xauc_components, xauc_gap
 from subgroup_audit.stats.equivalence import Verdict, equivalence_verdict
 from subgroup_audit.stats.gaps import auc_gap
 from subgroup_audit.stats.groups import GroupRange, WorstGroup, range_over_groups, worst_group
 from subgroup_audit.stats.intervals import auc_interval, estimate_auc
 from subgroup_audit.stats.linear import auc_contrast, combine
+from subgroup_audit.stats.matching import common_mix, matched_auc_gap
+from subgroup_audit.stats.mixes import AdjustedGap, MixedComponents, gap_change, gap_replicates
 from subgroup_audit.stats.multiplicity import adjust_p_values
 from subgroup_audit.stats.permutation import permutation_gap_test
 from subgroup_audit.stats.persons import PersonDraws
@@ -34,13 +37,16 @@ from subgroup_audit.stats.seeds import average_over_seeds, seed_gap
 from subgroup_audit.stats.sides import SidePool, pool_sides
 from subgroup_audit.stats.simultaneous import SimultaneousLimits, max_t
 from subgroup_audit.stats.spread import Spread, auc_spread, spread_of
+from subgroup_audit.stats.weighting import group_weights, weighted_auc_components, weighted_auc_gap
 
 __all__ = [
+    "AdjustedGap",
     "AucComponents",
     "Estimate",
     "GapEstimate",
     "GroupRange",
     "Interval",
+    "MixedComponents",
     "PersonDraws",
     "SampleSize",
     "SeedEstimate",
@@ -50,6 +56,7 @@ __all__ = [
     "Verdict",
     "WorstGroup",
     "adjust_p_values",
+    "adjusted_auc_gap",
     "auc",
     "auc_components",
     "auc_contrast",
@@ -63,13 +70,19 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_variance",
     "combine",
+    "common_mix",
     "equivalence_verdict",
     "estimate_auc",
+    "gap_change",
     "gap_power",
+    "gap_replicates",
+    "group_weights",
     "macro_auc",
+    "matched_auc_gap",
     "max_t",
     "minimal_detectable_gap",
     "permutation_gap_test",
+    "placement_regression",
     "pool_sides",
     "range_over_groups",
     "required_sample_size",
@@ -78,7 +91,12 @@ __all__ = [
     "spread_of",
     "standard_error_of",
     "stratified_auc",
+    "stratified_auc_gap",
     "stratified_auc_replicates",
+    "weighted_auc_components",
+    "weighted_auc_gap",
+    "within_strata",
     "worst_group",
+    "xauc_components",
     "xauc_gap",
 ]

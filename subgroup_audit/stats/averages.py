@@ -4,15 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from subgroup_audit.errors import StatisticsError
 from subgroup_audit.stats.components import AucComponents, auc_components, auc_covariance, shared_persons
-from subgroup_audit.stats.inputs import FloatArray, check_choice, check_labels, check_level, check_scores
+from subgroup_audit.stats.gaps import auc_gap
+from subgroup_audit.stats.inputs import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    check_choice,
+    check_labels,
+    check_level,
+    check_scores,
+)
 from subgroup_audit.stats.intervals import MIN_PERSONS, judge_cell, patient_df, satterthwaite
 from subgroup_audit.stats.limits import AucLimits
+from subgroup_audit.stats.mixes import (
+    AdjustedGap,
+    Images,
+    MixedComponents,
+    Sides,
+    adjusted_gap,
+    check_images,
+    check_strata,
+    mean_by,
+    mixed_components,
+    person_factor,
+    restricted_to,
+    weighted_placements,
+)
 from subgroup_audit.stats.results import Estimate
 
 WEIGHTS = ("positives", "pairs")
@@ -112,6 +136,149 @@ def stratified_auc(
     ]
     shares = _stratum_shares(weights, present, cells)
     return average_auc(cells, weights=shares, confidence_level=confidence_level, min_persons=min_persons)
+
+
+@dataclass(frozen=True, eq=False)
+class WithinStrata:
+    """The strata that two groups share, and their common weights: ready for any model's scores.
+
+    Attributes
+    ----------
+    stratum : int array [n], -1 for images of a stratum where a group lacks a class
+    shares : array [strata], summing to 1
+    left_out : the strata left out, with how many images
+    """
+
+    images: Images
+    stratum: IntArray
+    shares: FloatArray
+    left_out: tuple[str, ...]
+    n_left_out: int
+
+    def components(self, y_score: ArrayLike) -> Sides:
+        """Both groups' AUC within strata at the common shares, for one model's scores [n]."""
+        scores = check_scores(y_score, len(self.images))
+        a, b = self.images.is_in_a, ~self.images.is_in_a
+        return self._side(scores, a), self._side(scores, b)
+
+    def _side(self, scores: FloatArray, side: BoolArray) -> MixedComponents:
+        kept = side & (self.stratum >= 0)
+        influence, placed, weights = np.zeros(len(scores)), np.full(len(scores), np.nan), np.zeros(len(scores))
+        value = 0.0
+        for code, share in enumerate(self.shares):
+            rows = np.flatnonzero(kept & (self.stratum == code))
+            is_positive = self.images.is_positive[rows]
+            cells = is_positive.astype(np.int64)
+            ranks = weighted_placements(is_positive, scores[rows], np.ones(len(rows)))
+            pull = share / np.where(is_positive, is_positive.sum(), (~is_positive).sum())
+            value += float(pull[is_positive] @ ranks[is_positive])
+            factor = person_factor(cells, self.images.persons[rows])
+            influence[rows] = pull * (ranks - mean_by(cells, ranks)) * factor
+            placed[rows], weights[rows] = ranks, pull
+        found = mixed_components(
+            self.images, kept, value=value, influence=influence, placements=placed, weights=weights
+        )
+        return restricted_to(found, self.images.persons[kept])
+
+
+def within_strata(
+    y_true: ArrayLike,
+    is_in_a: ArrayLike,
+    strata: ArrayLike,
+    *,
+    person: ArrayLike,
+    weights: str | Mapping[object, float] = "positives",
+    min_class_persons: int = 2,
+    one_group_per_person: bool = False,
+) -> WithinStrata:
+    """The common strata of two groups ready for any model's scores; parameters are `stratified_auc_gap`'s."""
+    images = check_images(y_true, is_in_a, person, one_group_per_person=one_group_per_person)
+    names = check_strata(strata, len(images)).astype(str)
+    present, codes = np.unique(names, return_inverse=True)
+    persons = np.unique(images.persons, return_inverse=True)[1]
+    cells = 4 * codes + 2 * images.is_in_a + images.is_positive
+    pairs = np.unique(np.stack([cells, persons]), axis=1)[0]
+    n_persons = np.bincount(pairs, minlength=4 * len(present)).reshape(-1, 4)
+    is_common = (n_persons >= min_class_persons).all(axis=1)
+    if not is_common.any():
+        raise StatisticsError(
+            f"no stratum holds {min_class_persons} persons of each class in both groups: nothing can be compared"
+        )
+    stratum = np.where(is_common, np.cumsum(is_common) - 1, -1)[codes]
+    sizes = np.bincount(codes)
+    left_out = tuple(f"{present[place]} ({sizes[place]})" for place in np.flatnonzero(~is_common))
+    shares = _common_shares(weights, images, stratum, present[is_common].tolist())
+    return WithinStrata(images, stratum, shares, left_out, int((stratum < 0).sum()))
+
+
+def stratified_auc_gap(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    is_in_a: ArrayLike,
+    strata: ArrayLike,
+    *,
+    person: ArrayLike,
+    weights: str | Mapping[object, float] = "positives",
+    min_class_persons: int = 2,
+    one_group_per_person: bool = False,
+    confidence_level: float = 0.95,
+    min_persons: int = MIN_PERSONS,
+) -> AdjustedGap:
+    """The within-stratum AUC of group A minus that of group B, both averaged over strata with the same weights.
+
+    Pairs are compared within a stratum only, say within a view; so neither a view that foretells the finding nor
+    one group's share of it plays a part. `stratified_auc` is the same for a single group.
+
+    Parameters
+    ----------
+    y_true, y_score, is_in_a, strata, person : arrays [n]
+        Labels 0/1, finite scores, True for images of group A, stratum, and who each image is of.
+    weights : {'positives', 'pairs'} or mapping of stratum to share
+        Weights of the strata in both groups: by the positives, or the pairs, of both groups together.
+    min_class_persons : int
+        A stratum where a group has fewer persons of a class is left out, counted, and named in `reason`.
+
+    Raises
+    ------
+    StatisticsError
+        As `auc_components`; one group only; no stratum in common; weights that name a stratum that is not there.
+
+    Notes
+    -----
+    Janes & Pepe 2009, doi:10.1093/biomet/asp002. The variance counts persons who are in both groups or in several
+    strata once, by the sum of what they add to each.
+    """
+    common = within_strata(
+        y_true,
+        is_in_a,
+        strata,
+        person=person,
+        weights=weights,
+        min_class_persons=min_class_persons,
+        one_group_per_person=one_group_per_person,
+    )
+    sides = common.components(y_score)
+    gap = auc_gap(*sides, confidence_level=confidence_level, min_persons=min_persons)
+    return adjusted_gap(gap, sides, left_out=common.left_out, n_left_out=common.n_left_out)
+
+
+def _common_shares(
+    weights: str | Mapping[object, float], images: Images, stratum: IntArray, present: list[str]
+) -> FloatArray:
+    if not isinstance(weights, str):
+        given = {str(name): share for name, share in weights.items()}
+        absent = [name for name in given if name not in present]
+        if absent:
+            raise StatisticsError(
+                f"weights name strata that are not in both groups: {', '.join(absent)} "
+                f"(there are {', '.join(present)})"
+            )
+        return _check_shares([given.get(name, 0.0) for name in present], len(present))
+    check_choice(weights, WEIGHTS, "weights")
+    kept = stratum >= 0
+    positives = np.bincount(stratum[kept & images.is_positive], minlength=len(present))
+    negatives = np.bincount(stratum[kept & ~images.is_positive], minlength=len(present))
+    return _check_shares(positives * negatives if weights == "pairs" else positives, len(present))
 
 
 _RULE_NAMES = {"logit": "logit-t", "newcombe 5": "Newcombe 5", "wald": "Wald"}

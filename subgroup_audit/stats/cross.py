@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from subgroup_audit.errors import StatisticsError
 from subgroup_audit.stats.components import AucComponents, auc_components
 from subgroup_audit.stats.gaps import auc_gap
 from subgroup_audit.stats.inputs import BoolArray, check_labels, check_persons, check_scores
 from subgroup_audit.stats.intervals import MIN_PERSONS
+from subgroup_audit.stats.mixes import check_group
 from subgroup_audit.stats.results import GapEstimate
+
+
+def xauc_components(
+    y_true: ArrayLike, y_score: ArrayLike, is_in_a: ArrayLike, *, person: ArrayLike
+) -> tuple[AucComponents, AucComponents]:
+    """Components of both cross-group AUCs: positives of A among negatives of B, and the reverse.
+
+    Their difference is the xAUC gap, for `auc_gap` or, one pair a training seed, for `seed_gap`. A person with a
+    positive image in one group and a negative one in either is in both cells, or in both classes of one: the
+    covariance by persons takes care of it. Errors are those of `xauc_gap`.
+    """
+    is_positive = check_labels(y_true)
+    scores = check_scores(y_score, len(is_positive))
+    persons = check_persons(person, len(is_positive))
+    group = check_group(is_in_a, len(is_positive))
+
+    def outranks(positives_of: BoolArray) -> AucComponents:
+        rows = (is_positive & positives_of) | (~is_positive & ~positives_of)
+        if not rows.any():
+            raise StatisticsError("one group has positives only and the other negatives only: no pair to rank")
+        return auc_components(is_positive[rows], scores[rows], person=persons[rows])
+
+    return outranks(group), outranks(~group)
 
 
 def xauc_gap(
@@ -46,24 +69,5 @@ def xauc_gap(
     Kallus & Zhou 2019, arXiv:1902.05826. Each term is an AUC of positives of one group against negatives of
     the other, so that DeLong's and Obuchowski's covariance hold as they are.
     """
-    is_positive = check_labels(y_true)
-    scores = check_scores(y_score, len(is_positive))
-    persons = check_persons(person, len(is_positive))
-    group = _check_group(is_in_a, len(is_positive))
-
-    def outranks(positives_of: BoolArray) -> AucComponents:
-        rows = (is_positive & positives_of) | (~is_positive & ~positives_of)
-        if not rows.any():
-            raise StatisticsError("one group has positives only and the other negatives only: no pair to rank")
-        return auc_components(is_positive[rows], scores[rows], person=persons[rows])
-
-    return auc_gap(outranks(group), outranks(~group), confidence_level=confidence_level, min_persons=min_persons)
-
-
-def _check_group(is_in_a: ArrayLike, n_rows: int) -> NDArray[np.bool_]:
-    group = np.asarray(is_in_a)
-    if group.shape != (n_rows,) or group.dtype != np.bool_:
-        raise StatisticsError(
-            f"is_in_a must be boolean with one entry per row, {n_rows}, not {group.dtype} of shape {group.shape}"
-        )
-    return group
+    terms = xauc_components(y_true, y_score, is_in_a, person=person)
+    return auc_gap(*terms, confidence_level=confidence_level, min_persons=min_persons)
