@@ -29,8 +29,9 @@ GAMMA = 0x9E3779B97F4A7C15
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _N_THRESHOLDS = 12
-# Few enough that the numbers of one go stay in the processor's cache.
-_ROWS_AT_A_TIME = 256
+# Few enough that the numbers of one go stay in the processor's cache, and that sums of counts fit 16 bits.
+_ROWS_AT_A_TIME = 500
+_LOW_BYTES = np.uint64(0x00FF00FF00FF00FF)
 
 
 class CountStream:
@@ -51,7 +52,7 @@ class CountStream:
         self.seed = seed
         self.n_units = sum(self.sizes)
         self._thresholds = [poisson_thresholds(size) for size in self.sizes]
-        self._keeps = self.n_units * LANES * self.n_blocks <= kept_bytes
+        self.keeps = self.n_units * LANES * self.n_blocks <= kept_bytes
         self._kept: dict[int, Counts] = {}
 
     @property
@@ -63,18 +64,21 @@ class CountStream:
         """Which resamples this block holds."""
         return slice(block * LANES, min((block + 1) * LANES, self.n_resamples))
 
-    def draw(self, block: int, *, draw_stratum: DrawStratum | None = None) -> Counts:
-        """Counts of one block, shape [n_units, 64], not to be written to."""
+    def draw(self, block: int, *, draw_stratum: DrawStratum | None = None, spare: Counts | None = None) -> Counts:
+        """Counts of one block, shape [n_units, 64], not to be written to unless `keeps` is false.
+
+        `spare`, an earlier block that nobody needs any more, is filled anew instead of fresh memory.
+        """
         if block in self._kept:
             return self._kept[block]
-        counts = np.empty((self.n_units, LANES), dtype=np.uint8)
+        counts = np.empty((self.n_units, LANES), dtype=np.uint8) if spare is None else spare
         start = 0
         for stratum, (size, thresholds) in enumerate(zip(self.sizes, self._thresholds, strict=True)):
             keys = np.random.SeedSequence(self.seed, spawn_key=(stratum, block)).generate_state(2, np.uint64)
             rows = counts[start : start + size]
             (draw_stratum or draw_stratum_numpy)(rows, keys[0], keys[1], thresholds)
             start += size
-        if self._keeps:
+        if self.keeps:
             self._kept[block] = counts
         return counts
 
@@ -89,15 +93,56 @@ def poisson_thresholds(size: int) -> Thresholds:
 def draw_stratum_numpy(counts: Counts, key: np.uint64, second_key: np.uint64, thresholds: Thresholds) -> None:
     """Fill `counts`, shape [K, 64], in place; needs no compiler."""
     size = len(counts)
-    for start in range(0, size, _ROWS_AT_A_TIME):
-        stop = min(start + _ROWS_AT_A_TIME, size)
-        positions = np.arange(start * LANES // 2, stop * LANES // 2, dtype=np.uint64)
-        numbers = hash_positions(key, positions).view(np.uint32)
-        counts[start:stop] = _count_reached(numbers, thresholds).reshape(-1, LANES)
-    missing = size - counts.sum(axis=0, dtype=np.int64)
+    missing = size - _fill_poisson(counts, key, thresholds)
     _top_up(counts, second_key, np.maximum(missing, 0))
     for lane in np.flatnonzero(missing < 0):
         _thin(counts[:, lane], second_key, int(lane), int(-missing[lane]))
+
+
+def _fill_poisson(counts: Counts, key: np.uint64, thresholds: Thresholds) -> NDArray[np.int64]:
+    """Fill `counts` with Poisson numbers and return their sums by lane; the working space is reused."""
+    n_rows = min(_ROWS_AT_A_TIME, len(counts))
+    ramp = np.arange(1, n_rows * LANES // 2 + 1, dtype=np.uint64) * np.uint64(GAMMA)
+    state, shifted = np.empty_like(ramp), np.empty_like(ramp)
+    is_reached = np.empty(n_rows * LANES, dtype=np.bool_)
+    totals = np.zeros(LANES, dtype=np.int64)
+    for start in range(0, len(counts), n_rows):
+        rows = counts[start : start + n_rows]
+        n_numbers = rows.size // 2
+        offset = (start * LANES // 2 * GAMMA + int(key)) % 2**64
+        np.add(ramp[:n_numbers], np.uint64(offset), out=state[:n_numbers])
+        _mix(state[:n_numbers], shifted[:n_numbers])
+        _count_reached(state[:n_numbers].view(np.uint32), thresholds, rows.reshape(-1), is_reached[: rows.size])
+        totals += _sum_lanes(rows)
+    return totals
+
+
+def _sum_lanes(rows: Counts) -> NDArray[np.int64]:
+    """Sums over at most `_ROWS_AT_A_TIME` rows of counts up to 12, shape [64].
+
+    Sums of 16 rows stay below 256 and thus within their bytes: eight lanes are added at once.
+    """
+    n_whole = len(rows) // 16 * 16
+    eights = rows.view(np.uint64)
+    sixteens = eights[:n_whole].reshape(16, -1).sum(axis=0).reshape(-1, LANES // 8)
+    words = split_words(np.concatenate([sixteens, eights[n_whole:]]).view(np.uint8)).sum(axis=1)
+    return np.asarray(words.view(np.uint16).ravel()[WORD_ORDER].astype(np.int64))
+
+
+def split_words(rows: Counts, out: Keys | None = None) -> Keys:
+    """Counts [k, 64] as words of four 16-bit numbers, shape [2, k, 8]: to add words is to add four lanes at once.
+
+    Lane j then is number `WORD_ORDER[j]` of a row's two halves, 64 numbers in all.
+    """
+    eights = rows.view(np.uint64)
+    words = np.empty((2, *eights.shape), dtype=np.uint64) if out is None else out
+    np.bitwise_and(eights, _LOW_BYTES, out=words[0])
+    np.right_shift(eights, np.uint64(8), out=words[1])
+    words[1] &= _LOW_BYTES
+    return words
+
+
+WORD_ORDER = np.argsort(split_words(np.arange(LANES, dtype=np.uint8)[None]).view(np.uint16).ravel())
 
 
 def hash_positions(key: np.uint64, positions: Keys) -> Keys:
@@ -105,21 +150,27 @@ def hash_positions(key: np.uint64, positions: Keys) -> Keys:
     state = positions + np.uint64(1)
     state *= np.uint64(GAMMA)
     state += key
-    state ^= state >> np.uint64(30)
-    state *= _MIX_1
-    state ^= state >> np.uint64(27)
-    state *= _MIX_2
-    state ^= state >> np.uint64(31)
+    _mix(state, np.empty_like(state))
     return state
 
 
-def _count_reached(numbers: Thresholds, thresholds: Thresholds) -> Counts:
-    counts = np.zeros(len(numbers), dtype=np.uint8)
-    for threshold in thresholds[:5]:
-        counts += numbers >= threshold
-    high = np.flatnonzero(numbers >= thresholds[4])
+def _mix(state: Keys, shifted: Keys) -> None:
+    """The scrambling half of splitmix64, in place; `shifted` is working space."""
+    for shift, factor in ((30, _MIX_1), (27, _MIX_2)):
+        np.right_shift(state, np.uint64(shift), out=shifted)
+        state ^= shifted
+        state *= factor
+    np.right_shift(state, np.uint64(31), out=shifted)
+    state ^= shifted
+
+
+def _count_reached(numbers: Thresholds, thresholds: Thresholds, counts: Counts, is_reached: NDArray[Any]) -> None:
+    np.greater_equal(numbers, thresholds[0], out=counts.view(np.bool_))
+    for threshold in thresholds[1:5]:
+        np.greater_equal(numbers, threshold, out=is_reached)
+        counts += is_reached.view(np.uint8)
+    high = np.flatnonzero(is_reached)
     counts[high] = np.searchsorted(thresholds, numbers[high], side="right")
-    return counts
 
 
 def _top_up(counts: Counts, key: np.uint64, missing: NDArray[np.int64]) -> None:
@@ -128,7 +179,7 @@ def _top_up(counts: Counts, key: np.uint64, missing: NDArray[np.int64]) -> None:
     positions = (lanes.astype(np.uint64) << np.uint64(40)) + within.astype(np.uint64)
     high = hash_positions(key, positions) >> np.uint64(32)
     rows = ((high * np.uint64(len(counts))) >> np.uint64(32)).astype(np.int64)
-    np.add.at(counts, (rows, lanes), np.uint8(1))
+    np.add.at(counts.reshape(-1), rows * LANES + lanes, np.uint8(1))
 
 
 def _thin(column: Counts, key: np.uint64, lane: int, n_surplus: int) -> None:

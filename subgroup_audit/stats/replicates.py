@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subgroup_audit.stats.area import tie_bounds
-from subgroup_audit.stats.draws import LANES, Counts, CountStream, DrawStratum
+from subgroup_audit.stats.draws import LANES, WORD_ORDER, Counts, CountStream, DrawStratum, split_words
 from subgroup_audit.stats.inputs import BoolArray, FloatArray, IntArray, check_choice
 
 ENGINES = ("auto", "numpy", "numba")
@@ -23,7 +23,9 @@ Codes: TypeAlias = NDArray[np.int32]
 # Counts looked at (images x resamples) from which compiled code is worth its import, and its first compilation.
 _WORTH_IF_LOADED = 4_000_000
 _WORTH_IMPORTING = 400_000_000
-_STEPS_AT_A_TIME = 512
+# Few enough to stay in the processor's cache, and below 128 KiB an array, which C libraries map anew each time.
+_STEPS_AT_A_TIME = 1000
+_LARGEST_IN_WORD = 2**16 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +135,19 @@ def replicate_aucs(
     draw, measure = _compiled() if is_compiled else (None, _measure_numpy)
     out = np.empty((len(cells), stream.n_resamples))
 
+    spares: list[Counts] = []
+
     def fill(block: int) -> None:
-        counts = stream.draw(block, draw_stratum=draw)
+        try:
+            spare = spares.pop()
+        except IndexError:
+            spare = None
+        counts = stream.draw(block, draw_stratum=draw, spare=spare)
         lanes = stream.lanes_of(block)
         for row, cell in zip(out, cells, strict=True):
             row[lanes] = _divide(*measure(counts, cell))[: lanes.stop - lanes.start]
+        if not stream.keeps:
+            spares.append(counts)
 
     run_blocks(fill, range(stream.n_blocks), n_threads)
     return out
@@ -203,42 +213,67 @@ def _compiled() -> tuple[DrawStratum, _Measure]:
 def _measure_numpy(counts: Counts, cell: RankedCell) -> _Sums:
     """Twice the concordant pairs, twice the positives, and the negatives of 64 resamples, shape [3, 64].
 
-    Stretch by stretch of the negatives, so that what is looked at stays in the processor's cache. Sums of
-    weights run in the order of the compiled pass, number by number: their rounding is then the same.
+    Stretch by stretch of the negatives, so that what is looked at stays in the processor's cache.
     """
-    kind = np.int64 if cell.positive_weights is None else np.float64
-    sums = np.zeros((3, LANES), dtype=kind)
+    is_weighted = cell.positive_weights is not None
+    sums: _Sums = np.zeros((3, LANES), dtype=np.float64 if is_weighted else np.int64)
+    add = _add_weighted if is_weighted else _add_counted
     n_negative = len(cell.negative_codes)
     first = 0
     for start in range(0, max(n_negative, 1), _STEPS_AT_A_TIME):
         stop = min(start + _STEPS_AT_A_TIME, n_negative)
         last = int(np.searchsorted(cell.places, stop)) if stop < n_negative else len(cell.places)
-        before: NDArray[Any] = np.empty((stop - start + 1, LANES), dtype=kind)
-        before[0] = sums[2]
-        before[1:] = counts[cell.negative_codes[start:stop]]
-        if cell.negative_weights is not None:
-            before[1:] *= cell.negative_weights[start:stop, None]
-        np.cumsum(before, axis=0, out=before)
-        sums[2] = before[-1]
-        for low in range(first, last, _STEPS_AT_A_TIME):
-            _add_positives(sums, counts, cell, slice(low, min(low + _STEPS_AT_A_TIME, last)), before, start)
+        add(sums, counts, cell, slice(start, stop), slice(first, last))
         first = last
-    return sums
+    return sums if is_weighted else sums[:, WORD_ORDER]
 
 
-def _add_positives(
-    sums: _Sums, counts: Counts, cell: RankedCell, steps: slice, before: NDArray[Any], start: int
-) -> None:
-    weights: NDArray[Any] = cell.factors if cell.positive_weights is None else cell.positive_weights
-    positives = np.empty((1 + steps.stop - steps.start, LANES), dtype=sums.dtype)
-    positives[0] = sums[1]
-    positives[1:] = counts[cell.positive_codes[steps]]
-    positives[1:] *= weights[steps, None]
-    concordant = positives.copy()
-    concordant[0] = sums[0]
-    concordant[1:] *= before[cell.places[steps] - start]
-    sums[0] = concordant.sum(axis=0)
-    sums[1] = positives.sum(axis=0)
+def _add_counted(sums: _Sums, counts: Counts, cell: RankedCell, negatives: slice, positives: slice) -> None:
+    """Add a stretch of plain counts to `sums`, whose lanes are in the order of words.
+
+    Running sums of four lanes a word are exact in 16 bits; a stretch with counts too large for that is halved.
+    """
+    rows = np.take(counts, cell.negative_codes[negatives], axis=0, mode="clip")
+    if int(rows.max(initial=0)) * len(rows) > _LARGEST_IN_WORD:
+        middle = (negatives.start + negatives.stop) // 2
+        cut = positives.start + int(np.searchsorted(cell.places[positives], middle))
+        _add_counted(sums, counts, cell, slice(negatives.start, middle), slice(positives.start, cut))
+        _add_counted(sums, counts, cell, slice(middle, negatives.stop), slice(cut, positives.stop))
+        return
+    words = np.zeros((2, len(rows) + 1, LANES // 8), dtype=np.uint64)
+    np.cumsum(split_words(rows), axis=1, out=words[:, 1:])
+    before = words.view(np.uint16)
+    for low in range(positives.start, positives.stop, _STEPS_AT_A_TIME):
+        steps = slice(low, min(low + _STEPS_AT_A_TIME, positives.stop))
+        drawn_words = split_words(np.take(counts, cell.positive_codes[steps], axis=0, mode="clip"))
+        drawn_words *= cell.factors[steps, None]
+        drawn = drawn_words.view(np.uint16).astype(np.uint32)
+        n_drawn = drawn.sum(axis=1, dtype=np.int64).ravel()
+        drawn *= before[:, cell.places[steps] - negatives.start]
+        sums[0] += drawn.sum(axis=1, dtype=np.int64).ravel() + n_drawn * sums[2]
+        sums[1] += n_drawn
+    sums[2] += before[:, -1].ravel()
+
+
+def _add_weighted(sums: _Sums, counts: Counts, cell: RankedCell, negatives: slice, positives: slice) -> None:
+    """Add a stretch of weighted counts to `sums`, number by number as the compiled pass: rounded alike."""
+    weights: Any = cell.negative_weights
+    before = np.empty((negatives.stop - negatives.start + 1, LANES))
+    before[0] = sums[2]
+    np.multiply(counts[cell.negative_codes[negatives]], weights[negatives, None], out=before[1:])
+    np.cumsum(before, axis=0, out=before)
+    sums[2] = before[-1]
+    weights = cell.positive_weights
+    for low in range(positives.start, positives.stop, _STEPS_AT_A_TIME):
+        steps = slice(low, min(low + _STEPS_AT_A_TIME, positives.stop))
+        drawn = np.empty((1 + steps.stop - low, LANES))
+        drawn[0] = sums[1]
+        np.multiply(counts[cell.positive_codes[steps]], weights[steps, None], out=drawn[1:])
+        concordant = np.empty_like(drawn)
+        concordant[0] = sums[0]
+        np.multiply(drawn[1:], before[cell.places[steps] - negatives.start], out=concordant[1:])
+        sums[0] = concordant.sum(axis=0)
+        sums[1] = drawn.sum(axis=0)
 
 
 def _divide(twice_concordant: NDArray[Any], twice_positive: NDArray[Any], negative: NDArray[Any]) -> FloatArray:
