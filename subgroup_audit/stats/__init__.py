@@ -16,6 +16,7 @@ from subgroup_audit.stats.bootstrap import (
 from subgroup_audit.stats.components import AucComponents, auc_components, auc_covariance, shared_persons
 from subgroup_audit.stats.cross import xauc_components, xauc_gap
 from subgroup_audit.stats.equivalence import Verdict, equivalence_verdict
+from subgroup_audit.stats.exchange import exchange_test
 from subgroup_audit.stats.gaps import auc_gap
 from subgroup_audit.stats.groups import GroupRange, WorstGroup, range_over_groups, worst_group
 from subgroup_audit.stats.intervals import auc_interval, estimate_auc
@@ -73,6 +74,7 @@ __all__ = [
     "common_mix",
     "equivalence_verdict",
     "estimate_auc",
+    "exchange_test",
     "gap_change",
     "gap_power",
     "gap_replicates",
