@@ -140,7 +140,8 @@ def _shown_estimates(result: CheckResult, metrics: Sequence[str]) -> pd.DataFram
     is_of_split = estimates["split"] == result.settings.get("judged_split", "test")
     is_parity = estimates["group"].str.startswith(PARITY)
     is_own = estimates["threshold_rule"].str.startswith("per group")
-    return estimates.loc[is_of_split & ~is_parity & ~is_own & estimates["metric"].isin(list(metrics))]
+    shown: pd.DataFrame = estimates[is_of_split & ~is_parity & ~is_own & estimates["metric"].isin(list(metrics))]
+    return shown
 
 
 def _count(value: Any) -> str:

@@ -61,7 +61,7 @@ def render_report(contents: RunContents, folder: Path) -> Path:
 
 def render_page(contents: RunContents, tables: Mapping[str, pd.DataFrame]) -> str:
     """The page as text."""
-    environment = _environment()
+    environment = page_environment()
     environment.globals["downloads"] = {name: download(name, frame) for name, frame in tables.items()}
     return environment.get_template("report.html").render(page_parts(contents))
 
@@ -86,8 +86,8 @@ def page_parts(contents: RunContents) -> dict[str, Any]:
         "methods": methods,
         "references": references_cited(methods),
         "glossary": GLOSSARY,
-        "style": _resource("style.css"),
-        "script": _resource("page.js"),
+        "style": resource("style.css"),
+        "script": resource("page.js"),
     }
     return {**parts, **_audit_parts(contents), **_curve_parts(contents), **_cohort_parts(contents)}
 
@@ -137,7 +137,7 @@ def _curve_parts(contents: RunContents) -> dict[str, Any]:
     for number, panel in enumerate(curve_panels(contents.history, contents.study)):
         plots.setdefault(panel.train_cohort, []).append(Plot(f"curve-{number}", panel))
         specs[f"curve-{number}"] = figure_spec(panel)
-    return {"plots": plots, "specs": specs, "plotly": _plotly_script()}
+    return {"plots": plots, "specs": specs, "plotly": plotly_script()}
 
 
 def _cohort_parts(contents: RunContents) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def shown(contents: RunContents, part: str) -> pd.DataFrame | None:
     return frame if frame is not None and len(frame) else None
 
 
-def _environment() -> jinja2.Environment:
+def page_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("subgroup_audit.report"),
         autoescape=True,
@@ -190,11 +190,11 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _resource(name: str) -> Markup:
+def resource(name: str) -> Markup:
     """One of our own files of `templates/`, which is trusted as it stands."""
     return Markup((files("subgroup_audit.report") / "templates" / name).read_text(encoding="utf-8"))
 
 
-def _plotly_script() -> Markup:
+def plotly_script() -> Markup:
     """plotly.js as its package ships it, to be embedded once; nothing is asked of any server."""
     return Markup((files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8"))

@@ -23,7 +23,12 @@
   for (const select of all("[data-chooser]")) {
     const panels = all(`[data-panel="${select.dataset.chooser}"]`);
     const show = () => panels.forEach((panel) => { panel.hidden = panel.dataset.key !== select.value; });
-    select.addEventListener("change", show);
+    // Choosers of the same thing go together: one finding is looked at in every section.
+    select.addEventListener("change", () => {
+      all("[data-chooser]").filter((other) => other.dataset.chooser === select.dataset.chooser)
+        .forEach((other) => { other.value = select.value; });
+      show();
+    });
     show();
   }
 
@@ -73,6 +78,7 @@
         ...trace,
         line: { ...trace.line, color: token(trace.meta) },
         marker: { ...trace.marker, color: token(trace.meta) },
+        ...(trace.fill ? { fillcolor: token(`${trace.meta}-band`) } : {}),
       })),
       layout: {
         ...layout,
