@@ -13,7 +13,13 @@ from subgroup_audit.stats.bootstrap import (
     standard_error_of,
     stratified_auc_replicates,
 )
-from subgroup_audit.stats.components import AucComponents, auc_components, auc_covariance, shared_persons
+from subgroup_audit.stats.components import (
+    AucComponents,
+    auc_components,
+    auc_covariance,
+    components_by_model,
+    shared_persons,
+)
 from subgroup_audit.stats.cross import xauc_components, xauc_gap
 from subgroup_audit.stats.equivalence import Verdict, equivalence_verdict
 from subgroup_audit.stats.exchange import exchange_test
@@ -72,6 +78,7 @@ __all__ = [
     "bootstrap_variance",
     "combine",
     "common_mix",
+    "components_by_model",
     "equivalence_verdict",
     "estimate_auc",
     "exchange_test",

@@ -142,7 +142,8 @@ def _codes_by_score(is_positive: BoolArray, table: FloatArray) -> IntArray:
     the others; those that tie in all are interchangeable.
     """
     first = table[0]
-    order = np.lexsort((first, is_positive))
+    by_score = np.argsort(first)
+    order = np.concatenate([by_score[~is_positive[by_score]], by_score[is_positive[by_score]]])
     is_tied = (first[order][1:] == first[order][:-1]) & (is_positive[order][1:] == is_positive[order][:-1])
     if len(table) > 1 and is_tied.any():
         order = np.lexsort((*table[::-1], is_positive))

@@ -124,23 +124,72 @@ def auc_components(y_true: ArrayLike, y_score: ArrayLike, *, person: ArrayLike |
     """
     is_positive = check_labels(y_true)
     scores = check_scores(y_score, len(is_positive))
-    value, placements = _placements(is_positive, scores)
-    deviations = placements - value if np.isfinite(value) else np.zeros(len(placements))
     if person is None:
-        return _from_images(value, placements, deviations, is_positive)
-    persons, codes = np.unique(check_persons(person, len(is_positive)), return_inverse=True)
-    n_persons, codes_positive, codes_negative = len(persons), codes[is_positive], codes[~is_positive]
+        return _from_images(*_placements(is_positive, scores), is_positive)
+    return _from_persons(is_positive, scores, _Grouping.of(is_positive, person))
+
+
+def components_by_model(
+    y_true: ArrayLike, scores: Sequence[ArrayLike], *, person: ArrayLike
+) -> list[AucComponents]:
+    """`auc_components` of several models (or seeds) on one test set, whose persons are looked up once.
+
+    `scores` holds one array of shape [n] a model. All results share one array of persons, which also makes
+    their covariance quick. Errors as `auc_components`.
+    """
+    is_positive = check_labels(y_true)
+    rows = [check_scores(row, len(is_positive), f"scores row {index}") for index, row in enumerate(scores)]
+    grouping = _Grouping.of(is_positive, person)
+    return [_from_persons(is_positive, row, grouping) for row in rows]
+
+
+@dataclass(frozen=True, eq=False)
+class _Grouping:
+    """Whose images a test set holds: the distinct persons, and the person of each image, by class."""
+
+    persons: KeyArray
+    codes_positive: IntArray
+    codes_negative: IntArray
+    n_persons_positive: int
+    n_persons_negative: int
+
+    @classmethod
+    def of(cls, is_positive: BoolArray, person: ArrayLike) -> _Grouping:
+        persons, codes = _distinct(check_persons(person, len(is_positive)))
+        of_class = codes[is_positive], codes[~is_positive]
+        n_positive, n_negative = (
+            int(np.count_nonzero(np.bincount(part, minlength=len(persons)))) for part in of_class
+        )
+        return cls(persons, *of_class, n_positive, n_negative)
+
+
+def _distinct(keys: KeyArray) -> tuple[KeyArray, IntArray]:
+    """Distinct keys, ascending, and the place of each row's key; keys that ascend already are not sorted."""
+    if keys.dtype.kind in "iu" and bool((keys[1:] > keys[:-1]).all()):
+        return keys.copy(), np.arange(len(keys))
+    persons, codes = np.unique(keys, return_inverse=True)
+    return persons, codes
+
+
+def _from_persons(is_positive: BoolArray, scores: FloatArray, grouping: _Grouping) -> AucComponents:
+    value, placements = _placements(is_positive, scores)
+    deviations = _deviations(value, placements)
+    n_persons = len(grouping.persons)
     return AucComponents(
         auc=value,
         positive_placements=placements[is_positive],
         negative_placements=placements[~is_positive],
-        persons=persons,
-        positive_sums=_sum_by(codes_positive, deviations[is_positive], n_persons),
-        negative_sums=_sum_by(codes_negative, deviations[~is_positive], n_persons),
+        persons=grouping.persons,
+        positive_sums=_sum_by(grouping.codes_positive, deviations[is_positive], n_persons),
+        negative_sums=_sum_by(grouping.codes_negative, deviations[~is_positive], n_persons),
         n_persons=n_persons,
-        n_persons_positive=int(np.count_nonzero(np.bincount(codes_positive, minlength=n_persons))),
-        n_persons_negative=int(np.count_nonzero(np.bincount(codes_negative, minlength=n_persons))),
+        n_persons_positive=grouping.n_persons_positive,
+        n_persons_negative=grouping.n_persons_negative,
     )
+
+
+def _deviations(value: float, placements: FloatArray) -> FloatArray:
+    return placements - value if np.isfinite(value) else np.zeros(len(placements))
 
 
 def auc_covariance(components: Sequence[AucComponents]) -> FloatArray:
@@ -180,6 +229,8 @@ def auc_covariance(components: Sequence[AucComponents]) -> FloatArray:
 def shared_persons(a: AucComponents, b: AucComponents) -> int:
     """How many persons are in both cells; StatisticsError if one came without keys."""
     _require_keys([a, b])
+    if a.persons is b.persons:
+        return a.n_persons
     return len(np.intersect1d(a.persons, b.persons, assume_unique=True))  # type: ignore[arg-type]
 
 
@@ -208,9 +259,8 @@ def _twice_mid_counts(is_counted: BoolArray, ascending: FloatArray) -> tuple[Int
     return cumulative[starts] + cumulative[ends], starts + ends
 
 
-def _from_images(
-    value: float, placements: FloatArray, deviations: FloatArray, is_positive: BoolArray
-) -> AucComponents:
+def _from_images(value: float, placements: FloatArray, is_positive: BoolArray) -> AucComponents:
+    deviations = _deviations(value, placements)
     positive, negative = placements[is_positive], placements[~is_positive]
     return AucComponents(
         auc=value,

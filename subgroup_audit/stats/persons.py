@@ -121,7 +121,9 @@ class PersonDraws:
 
         Each cell is (y_true, y_score, person). The numbers are those of `auc_replicates` one by one.
         """
-        return self._replicate([self._rank(*cell) for cell in cells])
+        # Models of one test set come with one array of persons, which is looked up once.
+        codes = {id(person): self.codes(person) for _, _, person in cells}
+        return self._replicate([self._rank(*cell[:2], codes[id(cell[2])]) for cell in cells])
 
     def weighted_auc_replicates(
         self, y_true: ArrayLike, y_score: ArrayLike, person: ArrayLike, weight: ArrayLike
@@ -132,7 +134,7 @@ class PersonDraws:
         inverse-probability weights. Weights of 0 or more, one an image; StatisticsError otherwise.
         """
         weights = check_weights(weight, len(np.asarray(y_true)))
-        return np.asarray(self._replicate([self._rank(y_true, y_score, person, weights)])[0])
+        return np.asarray(self._replicate([self._rank(y_true, y_score, self.codes(person), weights)])[0])
 
     def sum_replicates(self, values: ArrayLike, person: ArrayLike) -> FloatArray:
         """Sums of `values` over each resample's images, shape [k, n_resamples] for `values` of [k, n].
@@ -167,11 +169,11 @@ class PersonDraws:
         return found
 
     def _rank(
-        self, y_true: ArrayLike, y_score: ArrayLike, person: ArrayLike, weights: FloatArray | None = None
+        self, y_true: ArrayLike, y_score: ArrayLike, codes: IntArray, weights: FloatArray | None = None
     ) -> RankedCell:
         is_positive = check_labels(y_true)
         scores = check_scores(y_score, len(is_positive))
-        codes = self.codes(check_persons(person, len(is_positive)))
+        check_persons(codes, len(is_positive))
         return rank_cell(is_positive, scores, codes, weights)
 
 
