@@ -244,7 +244,7 @@ class _Chooser:
         said += [Attribute(name, name) for name in banded]
         if self.choice.group:
             return (*said, *(Attribute(name, name, is_shown=False) for name in sorted(crossed)))
-        return tuple([*said, *self._guess_groups(apart_from=banded, crossed=crossed)])
+        return (*said, *self._guess_groups(apart_from=banded, crossed=crossed))
 
     def _check_groups(self, needed: Sequence[str], known: set[str]) -> None:
         """Raise `TableError` for a group of --bands or --intersect that is no column."""

@@ -7,7 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 from subgroup_audit.checking.opened import Opened, quote
 from subgroup_audit.errors import DataError
@@ -219,9 +219,10 @@ def read_bytes(path: Path) -> bytes:
     import gzip
     import lzma
 
-    openers = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-    opener = openers.get(path.suffix.lower())
+    by_suffix: dict[str, Callable[[Path, Literal["rb"]], IO[bytes]]]
+    by_suffix = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    opener = by_suffix.get(path.suffix.lower())
     if opener is None:
         return path.read_bytes()
     with opener(path, "rb") as file:
-        return bytes(file.read())
+        return file.read()

@@ -214,8 +214,8 @@ def check_lasting(
     n = len(np.unique(persons[differs]))
     raise TableError(
         f"{opened.origin}: {count(n, 'person has', 'persons have')} two values of '{attribute.column}', "
-        f"the first on {opened.row_name(row)}. Either the values or the person column are wrong; --person none counts every "
-        "image as a person of its own"
+        f"the first on {opened.row_name(row)}. Either the values or the person column are wrong; "
+        "--person none counts every image as a person of its own"
     )
 
 

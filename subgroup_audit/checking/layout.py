@@ -92,7 +92,8 @@ def find_parts(opened: Opened, columns: Columns) -> list[Part]:
     n_parts = (len(models.words) if models else 1) * n_findings
     if n_parts > MANY_PARTS:
         raise TableError(
-            f"{opened.origin}: {_long_columns(columns)} make {n_parts:,} models and findings; at most {MANY_PARTS} are checked at once. Are these the right columns? "
+            f"{opened.origin}: {_long_columns(columns)} make {n_parts:,} models and findings; "
+            f"at most {MANY_PARTS} are checked at once. Are these the right columns? "
             "--model none and --finding none leave them aside"
         )
     zero = np.zeros(opened.n_rows, dtype=np.int64)
@@ -184,8 +185,9 @@ def _check_once(opened: Opened, columns: Columns, images: Images, part: Part) ->
     raise TableError(
         f"{opened.origin}: {count(n, 'image comes', 'images come')} more than once{of}: "
         f"'{images.image_id[images.of_row[first]]}' in column '{columns.image}' is on "
-        f"{opened.row_name(int(first))} and on {opened.row_name(int(second))}. A model has one row per image. If a column tells the rows apart, "
-        "say --model COLUMN (repeat it for several); if the column does not name images, --image none"
+        f"{opened.row_name(int(first))} and on {opened.row_name(int(second))}. A model has one row per image. "
+        "If a column tells the rows apart, say --model COLUMN (repeat it for several). "
+        "If the column does not name images, say --image none"
     )
 
 

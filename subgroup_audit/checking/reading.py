@@ -94,9 +94,9 @@ def _say_several(opened: Opened, pair: Pair, texts: Texts) -> str:
     columns = [score.column for score in pair.scores]
     several = " ".join(f"--score {column}" for column in columns[:3])
     return (
-        f"{opened.origin}: which column is the score of '{pair.label}'? By their names {quote(columns)} could be. "
-        f"Say --score COLUMN. To compare several as models of the same images: {several}. To take them as classes, "
-        f"their names need to be those of the label's values ({quote(texts.words, 4)}): --score CLASS:COLUMN"
+        f"{opened.origin}: which column is the score of '{pair.label}'? By their names {quote(columns)} could "
+        f"be. Say --score COLUMN. To compare several as models of the same images: {several}. "
+        f"To take them as classes, their names need to be those of the label's values ({quote(texts.words, 4)}): --score CLASS:COLUMN"
     )
 
 

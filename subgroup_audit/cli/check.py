@@ -1,0 +1,131 @@
+"""`audit check FILE`: a verdict on predictions, with an exit code that can gate a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from subgroup_audit.cli.check_options import (
+    Choices,
+    Formats,
+    check_format,
+    check_outputs,
+    parse_bands,
+    parse_margins,
+    parse_references,
+    write_outputs,
+)
+
+HELP_OF_EXIT = (
+    "Exits 0 no gap, 1 gap, 2 wrong input, 3 internal error, 4 undecided with --strict, 5 not estimable."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("check", epilog=HELP_OF_EXIT)(check)
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="Predictions, CSV or Parquet.", metavar="FILE")],
+    label: Annotated[Choices, typer.Option(help="Column of labels, or FINDING:COLUMN; repeatable.")] = None,
+    score: Annotated[
+        Choices, typer.Option(help="Column of scores; FINDING:COLUMN, MODEL:COLUMN or CLASS:COLUMN; repeatable.")
+    ] = None,
+    group: Annotated[Choices, typer.Option(help="Column of groups, or NAME:COLUMN; repeatable.")] = None,
+    person: Annotated[str | None, typer.Option(help="Column that says who an image is of.")] = None,
+    image: Annotated[str | None, typer.Option(help="Column that names the image.")] = None,
+    split: Annotated[str | None, typer.Option(help="Column of train, val and test.")] = None,
+    model: Annotated[Choices, typer.Option(help="Column that tells models apart; repeatable.")] = None,
+    finding: Annotated[str | None, typer.Option(help="Column that tells findings apart.")] = None,
+    intersect: Annotated[Choices, typer.Option(help="Groups to cross, as sex,view; repeatable.")] = None,
+    bands: Annotated[Choices, typer.Option(help="Where bands start, as age:18,40,65; repeatable.")] = None,
+    scores: Annotated[str, typer.Option(help="auto, probabilities, logits or percent.", metavar="KIND")] = "auto",
+    positive: Annotated[Choices, typer.Option(help="Label that means present, as yes; repeatable.")] = None,
+    negative: Annotated[Choices, typer.Option(help="Label that means absent; others are left out.")] = None,
+    uncertain: Annotated[
+        str | None, typer.Option(help="What -1 means: omit, positive or negative.", metavar="MEANING")
+    ] = None,
+    allow_missing_scores: Annotated[
+        bool, typer.Option("--allow-missing-scores", help="Leave images without a score out, counted.")
+    ] = False,
+    encoding: Annotated[str | None, typer.Option(help="Of a CSV that is not UTF-8, as cp1252.")] = None,
+    metric: Annotated[Choices, typer.Option(help="Measure that is judged [default: auc]; repeatable.")] = None,
+    margin: Annotated[
+        Choices, typer.Option(help="Largest difference that counts as none, as 0.05 or sensitivity=0.1.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="YAML file of margins and settings.")] = None,
+    reference: Annotated[
+        Choices, typer.Option(help="Group that others are compared with, as sex=M [default: the largest].")
+    ] = None,
+    threshold: Annotated[
+        str | None, typer.Option(help="0.5, youden, f1, sensitivity=0.9 or specificity=0.9 [default: youden].")
+    ] = None,
+    threshold_from: Annotated[
+        str | None, typer.Option(help="val: the threshold comes from the validation split or the check ends.")
+    ] = None,
+    min_persons: Annotated[int, typer.Option(help="A group with fewer is not estimable.")] = 10,
+    suppress_below: Annotated[
+        int | None, typer.Option(help="Hide counts below it, and what would reveal them.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Level of every interval.")] = 0.95,
+    resamples: Annotated[int, typer.Option(help="Draws of persons.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    output_format: Annotated[
+        str, typer.Option("--format", help="full, concise, json, github or junit.", metavar="FORMAT")
+    ] = "full",
+    output: Annotated[
+        Formats, typer.Option(help="File to write: .html, .json, .md, .csv or .xml, or a folder; repeatable.")
+    ] = None,
+    model_card: Annotated[
+        Path | None, typer.Option("--model-card", help="Model card to write, or to add the figures to.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 where nothing was decided.")] = False,
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="Exit with 0 also where a gap was found.")
+    ] = False,
+) -> None:
+    """Judge an existing model's predictions: is it equally good for every group?
+
+    Columns that are not named are guessed from common names, and the output says which were taken.
+    """
+    check_format(output_format)
+    check_outputs(output or [])
+    from subgroup_audit.checking.check import check as check_predictions
+    from subgroup_audit.checking.formats import render
+
+    result = check_predictions(
+        file,
+        label=label,
+        score=score,
+        group=group,
+        person=person,
+        image=image,
+        split=split,
+        model=model,
+        finding=finding,
+        intersect=intersect or (),
+        bands=parse_bands(bands or []),
+        scores=scores,  # type: ignore[arg-type]  # checked there, with the nearest word
+        positive=positive,
+        negative=negative,
+        uncertain=uncertain,  # type: ignore[arg-type]  # checked there
+        allow_missing_scores=allow_missing_scores,
+        encoding=encoding,
+        metric=metric,
+        margin=parse_margins(margin or [], metric or []),
+        reference=parse_references(reference or []),
+        threshold=threshold,
+        threshold_from=threshold_from,
+        policy=policy,
+        confidence_level=confidence,
+        n_resamples=resamples,
+        seed=seed,
+        min_persons=min_persons,
+        suppress_below=suppress_below,
+    )
+    write_outputs(result, output or [], model_card, file)
+    typer.echo(render(result, output_format, file=str(file)).rstrip("\n"))
+    raise typer.Exit(0 if exit_zero else result.exit_code(strict=strict))
