@@ -16,9 +16,9 @@ from subgroup_audit.stats import (
     AucComponents,
     PersonDraws,
     SeedEstimate,
-    auc_components,
     average_over_seeds,
     bootstrap_interval,
+    components_by_model,
 )
 from subgroup_audit.study import Analysis
 
@@ -44,28 +44,40 @@ def measure_cells(
     analysis: Analysis,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[CellName, MeasuredCell]:
-    """Every cell with its AUC over seeds, the default interval, and replicates from the shared draws."""
-    measured = {}
-    for i, cell in enumerate(cells):
-        measured[cell.name] = _measure(cell, draws, analysis)
-        if progress:
-            progress(i + 1, len(cells))
-    return measured
+    """Every cell with its AUC over seeds, the default interval, and replicates from the shared draws.
+
+    Cells of the same images are resampled together: the persons' counts are then gone through once for all.
+    """
+    together: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in cells:
+        together.setdefault((cell.name.finding, cell.name.split, cell.name.test_group), []).append(cell)
+    measured: dict[CellName, MeasuredCell] = {}
+    for group in together.values():
+        columns = _replicates(group, draws)
+        for cell in group:
+            measured[cell.name] = _measure(cell, columns[cell.name], analysis)
+            if progress:
+                progress(len(measured), len(cells))
+    return {cell.name: measured[cell.name] for cell in cells}
 
 
-def _measure(cell: Cell, draws: PersonDraws, analysis: Analysis) -> MeasuredCell:
-    components = {
-        seed: auc_components(cell.y_true, score, person=cell.person) for seed, score in cell.by_seed.items()
-    }
+def _replicates(cells: Sequence[Cell], draws: PersonDraws) -> dict[CellName, NDArray[np.float64]]:
+    """Each cell's AUC in every resample, averaged over its seeds."""
+    first = cells[0].person
+    rows = []
+    for cell in cells:
+        person = first if np.array_equal(cell.person, first) else cell.person
+        rows += [(cell.y_true, score, person) for score in cell.by_seed.values()]
+    columns = iter(draws.auc_replicates_many(rows))
+    return {cell.name: np.mean([next(columns) for _ in cell.by_seed], axis=0) for cell in cells}
+
+
+def _measure(cell: Cell, replicates: NDArray[np.float64], analysis: Analysis) -> MeasuredCell:
+    fits = components_by_model(cell.y_true, list(cell.by_seed.values()), person=cell.person)
     estimate = average_over_seeds(
-        list(components.values()),
-        confidence_level=analysis.confidence_level,
-        min_persons=analysis.min_persons,
+        fits, confidence_level=analysis.confidence_level, min_persons=analysis.min_persons
     )
-    if estimate.estimate is None:
-        return MeasuredCell(cell, components, estimate, np.full(analysis.n_resamples, np.nan))
-    columns = draws.auc_replicates_many([(cell.y_true, score, cell.person) for score in cell.by_seed.values()])
-    return MeasuredCell(cell, components, estimate, columns.mean(axis=0))
+    return MeasuredCell(cell, dict(zip(cell.by_seed, fits, strict=True)), estimate, replicates)
 
 
 def percentile_limits(
