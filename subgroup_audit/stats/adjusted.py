@@ -28,7 +28,7 @@ from subgroup_audit.stats.mixes import (
     standardised_design,
 )
 
-NO_COUNTERPART = "their group and stratum has one class only"
+NO_COUNTERPART = "group and stratum with one class only"
 
 
 @dataclass(frozen=True, eq=False)

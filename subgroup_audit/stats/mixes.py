@@ -349,11 +349,12 @@ def adjusted_gap(
 
 
 def left_out_words(left_out: tuple[str, ...], n_left_out: int) -> str:
-    """How many images had no counterpart in the other group, and the first strata they are of; '' for none."""
+    """How many images are left out, and the first strata they are of with how many; '' for none."""
     if not left_out:
         return ""
     named = ", ".join(left_out[:4]) + (f" and {len(left_out) - 4} more" if len(left_out) > 4 else "")
-    return f"{n_left_out} images have no counterpart in the other group and are left out: {named}"
+    subject = "1 image is" if n_left_out == 1 else f"{n_left_out} images are"
+    return f"{subject} left out, since one of the groups has too few persons of the same kind: {named}"
 
 
 def gap_change(

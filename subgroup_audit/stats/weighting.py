@@ -139,15 +139,15 @@ class GroupWeights:
     def lane_weights(self, counts: FloatArray) -> FloatArray:
         """Weights of the images in each resample, shape [n, lanes]: both models are fitted anew in each.
 
-        Newton steps from the full-sample coefficients, for all resamples at once. The caps stay. A resample in
+        Newton steps from the full-sample coefficients, for all resamples at once. The caps and the stabilising
+        shares stay. A resample in
         which the groups come apart has nan throughout.
         """
         out = np.zeros_like(counts)
         for model in self.models:
             is_in_a, own = self.images.is_in_a[model.rows], counts[model.rows]
             fitted = _refit(model, is_in_a, own)
-            share = (own * is_in_a[:, None]).sum(axis=0) / np.maximum(own.sum(axis=0), 1.0)
-            weights = np.where(is_in_a[:, None], share / fitted, (1.0 - share) / (1.0 - fitted))
+            weights = np.where(is_in_a[:, None], model.share / fitted, (1.0 - model.share) / (1.0 - fitted))
             caps = np.where(is_in_a, *self.caps)[:, None]
             out[model.rows] = own * np.minimum(weights, caps)
         return out
@@ -300,14 +300,16 @@ def _refit(model: GroupModel, is_in_a: BoolArray, counts: FloatArray) -> FloatAr
     beta: FloatArray = np.repeat(model.coefficients[:, None], counts.shape[1], axis=1)
     products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
     outcome = is_in_a[:, None].astype(np.float64)
-    step = np.full_like(beta, np.inf)
+    step: FloatArray = np.full(beta.shape, np.inf)
     for _ in range(_REFIT_STEPS):
         fitted = _expit(design @ beta)
         information = (products.T @ (counts * fitted * (1.0 - fitted))).T.reshape(-1, n_terms, n_terms)
-        is_solvable = np.linalg.cond(information) < 1e10
+        is_known = np.isfinite(information).all(axis=(1, 2))
+        information[~is_known] = np.eye(n_terms)
+        is_solvable = is_known & (np.linalg.cond(information) < 1e10)
         information[~is_solvable] = np.eye(n_terms)
-        gradient = (design.T @ (counts * (outcome - fitted))).T
-        step = np.linalg.solve(information, gradient[:, :, None])[:, :, 0].T
+        gradient = np.nan_to_num((design.T @ (counts * (outcome - fitted))).T)
+        step = np.array(np.linalg.solve(information, gradient[:, :, None])[:, :, 0].T, dtype=np.float64)
         step[:, ~is_solvable] = np.nan
         beta = np.asarray(np.clip(beta + step, -2 * _SEPARATED, 2 * _SEPARATED))
         if np.nanmax(np.abs(step), initial=0.0) < 1e-6:
