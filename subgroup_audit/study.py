@@ -190,6 +190,14 @@ class Model(Part):
     freeze_batch_norm: Annotated[bool, Field(description="frozen layers keep their stored batch statistics")] = (
         True
     )
+    batch_norm_momentum: Annotated[
+        float | None,
+        Field(
+            ge=0.0,
+            le=1.0,
+            description="share of each batch in the stored batch statistics; 0: they are never updated, as in frozen layers of old Keras; absent: the architecture's own",
+        ),
+    ] = None
 
 
 class Augmentation(Part):
@@ -258,8 +266,10 @@ class Analysis(Part):
     """What is estimated, against what, and how sure."""
 
     contrasts: Annotated[
-        tuple[Literal["generalization_gap", "subgroup_gap", "transfer_gap"], ...],
-        Field(description="which gaps are reported"),
+        tuple[Literal["generalization_gap", "subgroup_gap", "transfer_gap", "gap_of_gaps"], ...],
+        Field(
+            description="which gaps are reported, and so corrected for; `gap_of_gaps`: a subgroup gap trained on the group minus the same trained on its reference"
+        ),
     ] = ("generalization_gap", "subgroup_gap", "transfer_gap")
     reference: Annotated[
         dict[str, str],

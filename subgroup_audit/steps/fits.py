@@ -19,7 +19,7 @@ from subgroup_audit.store import Done, RunFolder, Step, frame_digest
 from subgroup_audit.study import Model, Study
 from subgroup_audit.training import FitSpec, validate_model
 
-FIT_VERSION = 1
+FIT_VERSION = 2
 
 
 @dataclass(frozen=True)

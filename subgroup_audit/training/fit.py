@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from subgroup_audit.errors import TrainingError
 from subgroup_audit.schema import History, Predictions
 from subgroup_audit.training.architecture import Built, Network, build_network
 from subgroup_audit.training.augment import is_off
+from subgroup_audit.training.batch_norm import moving_norms, recomputed_norms, set_momentum
 from subgroup_audit.training.checkpoint import (
     CHECKPOINT,
     MODEL,
@@ -37,6 +38,8 @@ from subgroup_audit.training.spec import BatchCallback, EpochReport, FitOutcome,
 from subgroup_audit.training.trainable import TrainablePart, select_trainable
 
 EpochCallback = Callable[[EpochReport], None]
+
+STAGES = "stages.parquet"
 
 SAVE_SHARE = 0.05
 """Largest share of training time that saving for a resume may take; below it, every epoch is saved."""
@@ -102,8 +105,9 @@ def run_fit(
 
     Notes
     -----
-    Writes `checkpoint.safetensors`, `model.json`, `history.parquet`, `predictions.parquet` and `fit.json`, the
-    last one last. The same spec, data and device give the same numbers, whether or not the fit was interrupted.
+    Writes `checkpoint.safetensors`, `model.json`, `history.parquet`, `predictions.parquet`, `stages.parquet` (what
+    the images of the cohort scored while training, and with batch statistics recomputed) and `fit.json`, the last
+    one last. The same spec, data and device give the same numbers, whether or not the fit was interrupted.
     """
     start = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,12 +119,14 @@ def run_fit(
             fit.on_epoch, fit.on_batch = on_epoch, on_batch
             progress = _train(fit, train, val, _data_digest(cohort, targets))
             scores, asked = _predict_targets(fit, targets)
+            stages = _score_stages(fit, train, val, progress)
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"fit {spec.label}: {device} ran out of memory with batch_size {spec.recipe.batch_size} at "
             f"{spec.recipe.image_size} px; lower `batch_size` or `image_size`"
         ) from error
     _write_predictions(fit, targets, scores, asked)
+    stages.to_parquet(folder / STAGES, index=False)
     _write_history(fit, progress)
     save_weights(fit.network.state_dict(), folder / CHECKPOINT)
     save_json(describe_model(spec, fit.built, fit.compute), folder / MODEL)
@@ -152,6 +158,7 @@ def _build(spec: FitSpec, pixels: Pixels, n_images: int, *, device: str, folder:
     with seeded(spec.seed, 0, device):
         built = build_network(spec.model, n_outputs=len(spec.findings), size=size, study_folder=spec.study_folder)
     part = select_trainable(built.network, spec.model, side=size if built.is_size_fixed else 224)
+    set_momentum(built.network, spec.model.batch_norm_momentum)
     compute = choose_compute(spec.model, spec.recipe, built.network, device, cache=cache)
     compute.place(built.network)
     feeding, note = choose_feeding(device, n_images, pixels.size)
@@ -311,6 +318,39 @@ def _predict_targets(fit: _Fit, targets: pd.DataFrame) -> tuple[FloatArray, tupl
     logits = infer(fit.network, feed, batches, fit.compute, fit.on_batch)
     scores = to_scores(logits, is_multiclass=fit.spec.is_multiclass)
     return scores.cpu().numpy(), image_ids
+
+
+def _score_stages(fit: _Fit, train: Labels, val: Labels, progress: Progress) -> pd.DataFrame:
+    """What explains a gap between the AUC while training and that of the kept model, on the same images.
+
+    One row per stage, draw and finding: `while training` as the kept epoch saw it (an image drawn twice has two
+    rows), and `recomputed` in evaluation mode with the batch statistics of the training images.
+    """
+    seen = progress.seen
+    drawn = [train.image_ids[place] for place in seen["order"].tolist()]
+    frames = [_stage(fit, "while training", "train", drawn, seen["scores"].cpu().numpy())]
+    norms = moving_norms(fit.network, fit.part)
+    if norms:
+        batches = cut_in_order(len(train), fit.spec.recipe.batch_size)
+        with recomputed_norms(
+            fit.network, norms, _image_feed(fit, train, is_training=False), batches, fit.compute
+        ):
+            for split, labels in (("train", train), ("val", val)):
+                frames.append(_stage(fit, "recomputed", split, labels.image_ids, _score(fit, labels)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _stage(fit: _Fit, stage: str, split: str, image_ids: Sequence[str], scores: FloatArray) -> pd.DataFrame:
+    wide = pd.DataFrame(scores.astype(np.float64), columns=list(fit.spec.findings))
+    wide = wide.assign(stage=stage, split=split, image_id=list(image_ids), draw=np.arange(len(wide)))
+    return wide.melt(["stage", "split", "image_id", "draw"], var_name="finding", value_name="y_score")
+
+
+def _score(fit: _Fit, labels: Labels) -> FloatArray:
+    """Scores of the images as the network is now, in evaluation mode, [n, findings]."""
+    batches = cut_in_order(len(labels), eval_batch_size(fit.device))
+    logits = infer(fit.network, _image_feed(fit, labels, is_training=False), batches, fit.compute)
+    return to_scores(logits, is_multiclass=fit.spec.is_multiclass).cpu().numpy()
 
 
 def _write_predictions(fit: _Fit, targets: pd.DataFrame, scores: FloatArray, image_ids: tuple[str, ...]) -> None:

@@ -73,7 +73,11 @@ class Task:
 
 @dataclass
 class Progress:
-    """Where training stands after its last finished epoch; all of it is resumed."""
+    """Where training stands after its last finished epoch; all of it is resumed.
+
+    `seen` is what the kept epoch saw while training: `order` [m], the training images in the order of their
+    batches, and `scores` [m, findings], what each got at its turn, augmented and with its batch's statistics.
+    """
 
     epoch: int = 0
     best_epoch: int = 0
@@ -83,18 +87,25 @@ class Progress:
     stop_waited: int = 0
     stopped: str = ""
     best_weights: State = field(default_factory=dict)
+    seen: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What one pass over the examples gave."""
+    """What one pass over the examples gave: its metrics, and the images with their scores in its order."""
 
     loss: float
     auc: float | None
     accuracy: float | None
     seconds: float
-    n_images: int
+    order: np.ndarray[Any, Any]
+    scores: FloatArray
+
+    @property
+    def n_images(self) -> int:
+        """Images of the pass; one drawn twice counts twice."""
+        return len(self.order)
 
     @property
     def images_per_second(self) -> float:
@@ -114,9 +125,12 @@ def train_epochs(task: Task, progress: Progress, after_epoch: EpochHook) -> None
         val = judge(task, task.val)
         value = monitored_value(task.recipe, val)
         # small validation sets often give the same AUC twice: the lower loss decides then
-        if epoch == 1 or (value, -val.loss) > (progress.best_value, -progress.best_loss):
+        is_best = epoch == 1 or (value, -val.loss) > (progress.best_value, -progress.best_loss)
+        if is_best:
             progress.best_epoch, progress.best_value, progress.best_loss = epoch, value, val.loss
             progress.best_weights = copy_weights(task.network) if task.recipe.restore_best else {}
+        if is_best or not task.recipe.restore_best:
+            progress.seen = {"order": torch.from_numpy(train.order), "scores": torch.from_numpy(train.scores)}
         task.schedule.end_epoch(value)
         progress.stopped = _reason_to_stop(task.recipe, progress, value)
         progress.history += _history_rows(task, epoch, train, val)
@@ -260,7 +274,8 @@ def _phase(
         auc=macro_auc(labels, order, scores) if is_finite else None,
         accuracy=share_right(labels, order, scores, is_multiclass=is_multiclass),
         seconds=time.perf_counter() - start,
-        n_images=len(order),
+        order=order,
+        scores=scores,
     )
 
 

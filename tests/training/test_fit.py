@@ -49,6 +49,7 @@ def test_a_planted_sign_is_learned(planted: Any, make_spec: Make, tmp_path: Path
     assert record["versions"]["torch"] == torch.__version__
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "checkpoint.safetensors", "fit.json", "history.parquet", "model.json", "predictions.parquet",
+        "stages.parquet",
     ]  # fmt: skip
 
 
