@@ -187,6 +187,8 @@ def _check_present(names: Sequence[str], choice: ColumnChoice, origin: str) -> N
 
 def _lacks(role: str, column: str, names: Sequence[str]) -> str:
     near = nearest(column, names)
+    if role == "group" and not near:
+        near = [name for name in names if plain(name) in GROUPS]
     there = f"nearest: {quote(near)}" if near else f"its columns: {quote(names)}"
     return f"there is no column '{column}' (--{role}); {there}"
 

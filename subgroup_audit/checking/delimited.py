@@ -7,7 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from subgroup_audit.checking.opened import Opened, quote
 from subgroup_audit.errors import DataError
@@ -219,10 +219,6 @@ def read_bytes(path: Path) -> bytes:
     import gzip
     import lzma
 
-    by_suffix: dict[str, Callable[[Path, Literal["rb"]], IO[bytes]]]
-    by_suffix = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-    opener = by_suffix.get(path.suffix.lower())
-    if opener is None:
-        return path.read_bytes()
-    with opener(path, "rb") as file:
-        return file.read()
+    data = path.read_bytes()
+    expand = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}.get(path.suffix.lower())
+    return expand(data) if expand else data

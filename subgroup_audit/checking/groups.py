@@ -79,7 +79,7 @@ def _fold(texts: Texts, attribute: Attribute) -> tuple[list[str], list[str]]:
     folded = [
         f"'{value}' counts as '{name}'" for value, name in zip(texts.words, names, strict=True) if value != name
     ]
-    return names, [f"{attribute.name}: {', '.join(folded[:4])} (capitals aside the same)."] if folded else []
+    return names, [f"{attribute.name}: {', '.join(folded[:4])} (they differ in capitals only)."] if folded else []
 
 
 def _too_many(texts: Texts, attribute: Attribute) -> str | None:

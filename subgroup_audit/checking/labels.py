@@ -16,7 +16,7 @@ NO_LABEL = -1
 MEANINGS = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
 UNCERTAIN_WORDS = ("-1", "-1.0")
 UNCERTAIN_MEANS = {"omit": NO_LABEL, "positive": 1, "negative": 0}
-LIKELY_POSITIVE = ("yes", "y", "positive", "pos", "present", "abnormal", "t", "+", "2")
+LIKELY_POSITIVE = ("yes", "y", "positive", "pos", "present", "abnormal", "t", "+", "2", "1")
 MANY_VALUES = 50
 
 Codes = NDArray[np.int8]
@@ -92,7 +92,7 @@ def _say_unknown(opened: Opened, column: str, texts: Texts, is_unknown: Sequence
     first = opened.row_name(min(texts.row_of(code) for code in unknown[:MANY_VALUES]))
     words = [texts.words[code] for code in unknown]
     where = f"{opened.origin}: label column '{column}'"
-    if len(texts.words) > MANY_VALUES:
+    if len(texts.words) > MANY_VALUES or _are_decimals(words):
         return (
             f"{where} has {len(texts.words):,} different values ({quote(words, 3)}): that is no label. "
             "Labels are 1 and 0; is it the score? Say --label COLUMN"
@@ -103,7 +103,8 @@ def _say_unknown(opened: Opened, column: str, texts: Texts, is_unknown: Sequence
             f"{where} has {count(n, 'label')} of -1 (the first on {first}), which CheXpert and MIMIC-CXR use for "
             "'uncertain'. Say what they count as: --uncertain omit, positive or negative"
         )
-    likely = next((value for value in texts.words if value.lower() in LIKELY_POSITIVE), texts.words[-1])
+    by_word = {value.lower(): value for value in texts.words}
+    likely = next((by_word[word] for word in LIKELY_POSITIVE if word in by_word), texts.words[-1])
     if len(texts.words) <= 2:
         return (
             f"{where} has the values {quote(texts.words)} (the first on {first}); labels are 1 and 0. "
@@ -114,6 +115,14 @@ def _say_unknown(opened: Opened, column: str, texts: Texts, is_unknown: Sequence
         f"Either say what is positive and what is negative (--positive {_shell(likely)} --negative WORD), "
         "or, for a model of several classes, give a score column for each class (--score CLASS:COLUMN)"
     )
+
+
+def _are_decimals(words: Sequence[str]) -> bool:
+    """Whether any value is a number with decimals other than zero, as scores have."""
+    try:
+        return any(not float(word).is_integer() for word in words)
+    except ValueError:
+        return False
 
 
 def _shell(word: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from lzma import LZMAError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def _open_file(path: Path, encoding: str | None) -> Opened:
         raise DataError(f"{origin}: no such file{_neighbours(path)}")
     try:
         data = read_bytes(path)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, LZMAError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{origin}: cannot be read ({said})") from error
     if data[:4] == PARQUET_MARK or path.suffix.lower() in (".parquet", ".pq"):

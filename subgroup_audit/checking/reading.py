@@ -17,7 +17,7 @@ from subgroup_audit.checking.names import SCORE_AFFIXES, SPLIT_WORDS, plain, ste
 from subgroup_audit.checking.opened import Opened, Texts, count, quote
 from subgroup_audit.checking.opening import open_source
 from subgroup_audit.checking.scored import ScoredTable, Task
-from subgroup_audit.checking.scores import read_scores
+from subgroup_audit.checking.scores import describe_kind, read_scores
 from subgroup_audit.errors import TableError
 
 NO_PERSONS = (
@@ -50,6 +50,7 @@ def read_scored(source: Any, choice: ColumnChoice | None = None) -> ScoredTable:
     notes = [*opened.notes, *columns.describe()]
     parts = find_parts(opened, columns)
     images = find_images(opened, columns, len(parts))
+    notes.append(describe_kind(choice.scores))
     streams = [stream for pair in columns.pairs for stream in _streams(opened, pair, choice, notes)]
     tasks = make_tasks(opened, columns, images, parts, streams)
     notes += _describe_tasks(opened, columns, images, streams, tasks)
@@ -96,7 +97,8 @@ def _say_several(opened: Opened, pair: Pair, texts: Texts) -> str:
     return (
         f"{opened.origin}: which column is the score of '{pair.label}'? By their names {quote(columns)} could "
         f"be. Say --score COLUMN. To compare several as models of the same images: {several}. "
-        f"To take them as classes, their names need to be those of the label's values ({quote(texts.words, 4)}): --score CLASS:COLUMN"
+        f"To take them as classes, name each after a value of the label ({quote(texts.words, 4)}): "
+        "--score CLASS:COLUMN"
     )
 
 
@@ -106,7 +108,8 @@ def _classes(texts: Texts, pair: Pair) -> dict[str, int] | None:
         return None
     names = {score.column: score.name for score in pair.scores}
     stems = {column: stem_of(name, SCORE_AFFIXES) or name for column, name in names.items()}
-    are_all = not pair.are_guessed
+    # Of prob_0 to prob_99, prob_1 may be anything; p_normal, p_opacity and p_value leave no doubt.
+    are_all = not pair.are_guessed or any(word.isdigit() for word in texts.words)
     return match_classes(texts, names, need_all=are_all) or match_classes(texts, stems, need_all=are_all)
 
 
@@ -132,18 +135,24 @@ def _describe_tasks(
     """How many models, findings and images there are, and how many labels are missing."""
     if not tasks:
         raise TableError(f"{opened.origin}: no row has a label; is the label column the right one?")
-    notes = []
-    for stream in streams:
-        n = int((stream.y_true < 0).sum())
-        if n:
-            left = "is" if n == 1 else "are"
-            notes.append(f"Finding '{stream.finding}': {count(n, 'row')} without a label {left} left out.")
+    notes = _describe_unlabelled(streams)
     models = list(dict.fromkeys(task.model for task in tasks))
     if len(models) > 1:
         notes.append(f"{len(models)} models are compared on the same images: {quote(models, 4)}.")
     if columns.model == OWN_MODEL and len(models) > 1:
         notes.append("Every fit counts as a model of its own; scores of several seeds are not averaged.")
     return notes
+
+
+def _describe_unlabelled(streams: Sequence[Stream]) -> list[str]:
+    n_of = {stream.finding: int((stream.y_true < 0).sum()) for stream in streams}
+    lacking = {finding: n for finding, n in n_of.items() if n}
+    if not lacking:
+        return []
+    if len(n_of) == 1:
+        return [f"Left out: {count(sum(lacking.values()), 'row')} without a label."]
+    shown = ", ".join(f"{n:,} for '{finding}'" for finding, n in lacking.items())
+    return [f"Left out, rows without a label: {shown}."]
 
 
 def _at_images(opened: Opened, images: Images, texts: Texts, column: str) -> NDArray[np.int64]:

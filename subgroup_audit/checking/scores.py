@@ -37,7 +37,7 @@ def read_scores(
     raw = [_read_one(opened, column, is_labelled, choice, notes) for column in columns]
     for column, values in zip(columns, raw, strict=True):
         _check_range(opened, column, values, choice.scores)
-    notes += _describe(columns, raw, choice.scores)
+    notes += _cautions(columns, raw, choice.scores)
     return _to_probabilities(raw, choice.scores, are_classes=are_classes), notes
 
 
@@ -100,20 +100,24 @@ def _check_range(opened: Opened, column: str, values: Scores, kind: ScoreKind) -
 def _way_out(low: float, high: float, kind: ScoreKind) -> str:
     if kind != "auto":
         return f"--scores {kind} does not fit; for logits say --scores logits"
-    percent = ", if they are percent: --scores percent" if low >= 0 and 1.5 < high <= 100 else ""
+    percent = "If they are percent, say --scores percent. " if low >= 0 and 1.5 < high <= 100 else ""
     return (
-        f"If they are logits, or any score that is higher for sicker images, say --scores logits{percent}. "
-        "Logits pass through the sigmoid, which leaves the AUC as it is; calibration means something for true "
-        "logits only"
+        f"{percent}If they are logits, or any score that is higher where the finding is likelier, say "
+        "--scores logits: they pass through the sigmoid, which leaves the AUC as it is; calibration means "
+        "something for true logits only"
     )
 
 
-def _describe(columns: Sequence[str], raw: Sequence[Scores], kind: ScoreKind) -> list[str]:
-    which = f"column '{columns[0]}'" if len(columns) == 1 else f"the {len(columns)} score columns"
-    shown = {"auto": "probabilities (all in [0, 1])", "logits": "logits, as was said"}.get(
-        kind, f"{kind}, as was said"
-    )
-    notes = [f"Scores of {which} are taken as {shown}."]
+def describe_kind(kind: ScoreKind) -> str:
+    """What the scores are taken for, in a sentence."""
+    if kind == "auto":
+        return "Scores are taken as probabilities: all lie in [0, 1]."
+    return f"Scores are {kind}, as was said."
+
+
+def _cautions(columns: Sequence[str], raw: Sequence[Scores], kind: ScoreKind) -> list[str]:
+    """What a reader has to know about scores that are allowed and odd."""
+    notes = []
     for column, values in zip(columns, raw, strict=True):
         known = values[~np.isnan(values)]
         if not known.size:
