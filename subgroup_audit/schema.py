@@ -263,6 +263,53 @@ class Predictions(Table):
     OPEN: ClassVar[bool] = True
 
 
+@dataclass(frozen=True, eq=False)
+class Stages(Table):
+    """What the images of a fit's own cohort scored otherwise than in evaluation mode: parts of the gap waterfall.
+
+    One row per fit, stage, draw and finding; an image that an epoch drew twice has two rows while training.
+    """
+
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("fit_id", "string", "key of the fit"),
+        Column("stage", "string", "where the score is from", allowed=("while training", "recomputed")),
+        Column("split", "string", "split of the person", allowed=SPLITS),
+        Column("image_id", "string", "key of the radiograph"),
+        Column("draw", "int", "place in the epoch's order, or in that of the images"),
+        Column("finding", "string", "finding of the study"),
+        Column("y_score", "float", "probability in [0, 1]"),
+    )
+    KEY: ClassVar[tuple[str, ...]] = ("fit_id", "stage", "split", "draw", "finding")
+
+
+WATERFALL_COLUMNS: tuple[Column, ...] = (
+    Column("finding", "string", "finding of the study"),
+    Column("train_cohort", "string", "cohort that the fits were trained on"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("position", "int", "place in the waterfall, 0 first; all other test groups share the last"),
+    Column("stage", "string", "while training, evaluation mode, recomputed, validation, own test or other test"),
+    Column("test_group", "string", "cohort whose images are scored"),
+    Column("from_stage", "string", "stage that the step starts from; '' for the first"),
+    Column("auc", "float", "AUC of the stage, mean over seeds", nullable=True),
+    Column("auc_low", "float", "lower limit of the AUC", nullable=True),
+    Column("auc_high", "float", "upper limit of the AUC", nullable=True),
+    Column("change", "float", "AUC of this stage minus that of the one before", nullable=True),
+    Column("low", "float", "lower limit of the change", nullable=True),
+    Column("high", "float", "upper limit of the change", nullable=True),
+    Column("standard_error", "float", "of the change", nullable=True),
+    Column("p_value", "float", "two-sided, that the change is zero", nullable=True),
+    Column("confidence_level", "float", "of both intervals"),
+    Column("method", "string", "of the interval of the change, or of the first AUC"),
+    Column("n_patients", "int", "persons"),
+    Column("n_images", "int", "images"),
+    Column("n_positive", "int", "positive images"),
+    Column("n_negative", "int", "negative images"),
+    Column("n_seeds", "int", "training seeds averaged"),
+    Column("status", "string", "ok, small, degenerate or not estimable"),
+    Column("reason", "string", "why, where the status is not ok"),
+)
+
 ESTIMATE_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study, or 'macro mean'"),
     Column("train_cohort", "string", "cohort that the fits were trained on"),
@@ -281,7 +328,9 @@ ESTIMATE_COLUMNS: tuple[Column, ...] = (
     Column("bootstrap_high", "float", "upper limit, percentile over shared draws of persons", nullable=True),
     Column("band_low", "float", "lower limit of the simultaneous band over the matrix", nullable=True),
     Column("band_high", "float", "upper limit of the simultaneous band over the matrix", nullable=True),
-    Column("seed_sd", "float", "standard deviation between training seeds", nullable=True),
+    Column("band_method", "string", "of the simultaneous band; '' where there is none"),
+    Column("patient_se", "float", "part of the standard error that the choice of patients leaves", nullable=True),
+    Column("seed_sd", "float", "standard deviation between training seeds; none with one", nullable=True),
     Column("n_patients", "int", "persons"),
     Column("n_images", "int", "images"),
     Column("n_positive", "int", "positive images"),
@@ -292,7 +341,7 @@ ESTIMATE_COLUMNS: tuple[Column, ...] = (
 )
 
 CONTRAST_COLUMNS: tuple[Column, ...] = (
-    Column("kind", "string", "generalization_gap, subgroup_gap or transfer_gap"),
+    Column("kind", "string", "generalization_gap, subgroup_gap, transfer_gap or gap_of_gaps"),
     Column("finding", "string", "finding of the study, or 'macro mean'"),
     Column("model", "string", "name in the study file"),
     Column("recipe", "string", "name in the study file"),
@@ -313,6 +362,8 @@ CONTRAST_COLUMNS: tuple[Column, ...] = (
     Column("bootstrap_high", "float", "percentile over shared draws", nullable=True),
     Column("p_value", "float", "two-sided, that the difference is zero", nullable=True),
     Column("p_adjusted", "float", "over the declared family", nullable=True),
+    Column("p_permutation", "float", "studentised permutation test of a subgroup gap", nullable=True),
+    Column("permutation", "string", "what p_permutation is of, or why there is none"),
     Column("margin", "float", "largest difference that counts as none", nullable=True),
     Column("minimal_detectable_gap", "float", "smallest gap shown with 80 % power", nullable=True),
     Column("verdict", "string", "gap, no gap beyond the margin, inconclusive, not estimable, or descriptive"),
@@ -333,6 +384,65 @@ FIT_COLUMNS: tuple[Column, ...] = (
     Column("split", "string", "train, val or test", allowed=SPLITS),
     Column("test_group", "string", "cohort whose images are scored"),
     Column("auc", "float", "AUC of this one fit", nullable=True),
+)
+
+SPREAD_COLUMNS: tuple[Column, ...] = (
+    Column("finding", "string", "finding of the study, or 'macro mean'"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("train_cohort", "string", "cohort that the fits were trained on"),
+    Column("attribute", "string", "what tells the groups apart: sex, view, or an intersection like 'sex x view'"),
+    Column("groups", "string", "test groups compared, with a comma between"),
+    Column("n_groups", "int", "groups that have an estimate"),
+    Column("worst_group", "string", "group with the lowest AUC; '' where fewer than two can be estimated"),
+    Column("worst_estimate", "float", "its AUC", nullable=True),
+    Column("worst_low", "float", "its lower limit, simultaneous over the groups", nullable=True),
+    Column("worst_high", "float", "its upper limit, simultaneous over the groups", nullable=True),
+    Column("no_group_below", "float", "smallest lower limit of all groups", nullable=True),
+    Column("best_group", "string", "group with the highest AUC"),
+    Column("range", "float", "highest minus lowest AUC, as observed", nullable=True),
+    Column("range_low", "float", "lower limit for the range of the true AUCs", nullable=True),
+    Column("range_high", "float", "upper limit for the range of the true AUCs", nullable=True),
+    Column("observed_sd", "float", "standard deviation between groups", nullable=True),
+    Column("corrected_sd", "float", "the same less what chance explains", nullable=True),
+    Column("p_equality", "float", "that all groups have the same AUC", nullable=True),
+    Column("confidence_level", "float", "of the limits"),
+    Column("method", "string", "of the limits"),
+    Column("n_seeds", "int", "training seeds averaged"),
+    Column("status", "string", "ok, small, degenerate or not estimable: the worst of the groups"),
+    Column("reason", "string", "why, where the status is not ok"),
+)
+
+CASE_MIX_COLUMNS: tuple[Column, ...] = (
+    Column("finding", "string", "finding of the study"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("train_cohort", "string", "cohort that the fits were trained on"),
+    Column("test_group", "string", "test group of the minuend"),
+    Column("other", "string", "test group that is subtracted"),
+    Column("attribute", "string", "what the two groups differ in"),
+    Column("adjustment", "string", "as measured, matched, within ..., weighted, regression or xAUC"),
+    Column("held_equal", "string", "what is made equal; '' for nothing"),
+    Column("estimate", "float", "the gap, minuend minus subtrahend", nullable=True),
+    Column("low", "float", "lower limit", nullable=True),
+    Column("high", "float", "upper limit", nullable=True),
+    Column("standard_error", "float", "of the gap", nullable=True),
+    Column("confidence_level", "float", "of the intervals"),
+    Column("bootstrap_low", "float", "percentile over shared draws, mix or weights taken anew", nullable=True),
+    Column("bootstrap_high", "float", "percentile over shared draws, mix or weights taken anew", nullable=True),
+    Column("change", "float", "the gap less the gap as measured", nullable=True),
+    Column("change_low", "float", "lower limit of the change", nullable=True),
+    Column("change_high", "float", "upper limit of the change", nullable=True),
+    Column("margin", "float", "largest difference that counts as none", nullable=True),
+    Column("verdict", "string", "gap, no gap beyond the margin, inconclusive, not estimable, or descriptive"),
+    Column("n_patients", "int", "distinct persons of both groups that are used"),
+    Column("n_images", "int", "images of both groups that are used"),
+    Column("n_effective", "float", "unweighted images that would be as informative", nullable=True),
+    Column("n_left_out", "int", "images without a counterpart in the other group"),
+    Column("n_seeds", "int", "training seeds averaged"),
+    Column("method", "string", "of the estimate and of its interval"),
+    Column("status", "string", "ok, small, degenerate or not estimable"),
+    Column("reason", "string", "why, where the status is not ok; and what was left out"),
 )
 
 CHECK_ESTIMATE_COLUMNS: tuple[Column, ...] = (
@@ -400,12 +510,16 @@ class AuditResult:
     contrasts : DataFrame, columns `CONTRAST_COLUMNS`; one row per gap, always minuend minus subtrahend
     fits : DataFrame, columns `FIT_COLUMNS`; one row per fit and cell, before averaging over seeds
     settings : what the numbers depend on: confidence_level, n_resamples, margin, seed, reference, multiplicity
+    spreads : DataFrame, columns `SPREAD_COLUMNS`; one row per attribute whose groups are compared; or None
+    case_mix : DataFrame, columns `CASE_MIX_COLUMNS`; one row per subgroup gap and way of equal mix; or None
     """
 
     estimates: pd.DataFrame
     contrasts: pd.DataFrame
     fits: pd.DataFrame
     settings: Mapping[str, Any] = field(default_factory=dict)
+    spreads: pd.DataFrame | None = None
+    case_mix: pd.DataFrame | None = None
 
     # The columns of each frame; a result of another kind of audit declares its own.
     FRAMES: ClassVar[Mapping[str, tuple[Column, ...]]] = {
@@ -413,12 +527,19 @@ class AuditResult:
         "contrasts": CONTRAST_COLUMNS,
         "fits": FIT_COLUMNS,
     }
+    # Frames that may be None.
+    OPTIONAL_FRAMES: ClassVar[Mapping[str, tuple[Column, ...]]] = {
+        "spreads": SPREAD_COLUMNS,
+        "case_mix": CASE_MIX_COLUMNS,
+    }
 
     def __post_init__(self) -> None:
         """Check the frames against their columns."""
-        for name, columns in self.FRAMES.items():
-            origin = f"{type(self).__name__}.{name}"
-            object.__setattr__(self, name, conform_frame(getattr(self, name), columns, origin))
+        for name, columns in {**self.FRAMES, **self.OPTIONAL_FRAMES}.items():
+            frame = getattr(self, name)
+            if frame is not None or name in self.FRAMES:
+                origin = f"{type(self).__name__}.{name}"
+                object.__setattr__(self, name, conform_frame(frame, columns, origin))
 
 
 def conform_frame(frame: pd.DataFrame, columns: Sequence[Column], origin: str) -> pd.DataFrame:

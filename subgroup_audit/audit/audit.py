@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 
 from subgroup_audit.audit.bands import matrix_bands
+from subgroup_audit.audit.case_mix import case_mix_rows
 from subgroup_audit.audit.cells import Scores
 from subgroup_audit.audit.contrasts import contrast_rows, with_adjusted_p
 from subgroup_audit.audit.estimates import estimate_rows, fit_rows, measure_cells
 from subgroup_audit.audit.macro import macro_cells, macro_contrasts, macro_estimates, macro_fits
-from subgroup_audit.audit.pairs import declared_pairs
+from subgroup_audit.audit.pairs import Pair, declared_pairs
+from subgroup_audit.audit.spreads import spread_rows
 from subgroup_audit.schema import AuditResult, CohortManifest, Predictions
 from subgroup_audit.stats import PersonDraws
 from subgroup_audit.study import Study
 
-VERSION = 1
+VERSION = 2
 
 
 def audit_predictions(
@@ -41,7 +43,7 @@ def audit_predictions(
     Raises
     ------
     TableError
-        A prediction is missing, or its label is not the manifest's.
+        A prediction is missing, its label is not the manifest's, or a person has two sexes.
     """
     analysis = study.analysis
     scores = Scores(manifest, predictions)
@@ -56,12 +58,19 @@ def audit_predictions(
     reference = reference_values(study, manifest.frame)
     pairs = list(declared_pairs(study, list(cells), reference))
     bands = matrix_bands(list(cells.values()), analysis)
-    macros = macro_cells(cells)
+    macros = macro_cells(cells, analysis)
     estimates = _stacked(estimate_rows(cells.values(), bands), macro_estimates(macros, analysis))
     contrasts = _stacked(contrast_rows(pairs, cells, analysis), macro_contrasts(pairs, macros, analysis))
     fits = _stacked(fit_rows(cells.values(), scores.fits), macro_fits(macros, scores.fits))
     settings = {**analysis.model_dump(mode="json"), "reference": reference, "n_persons": len(scores.persons)}
-    return AuditResult(estimates, with_adjusted_p(contrasts, analysis), fits, settings)
+    return AuditResult(
+        estimates,
+        with_adjusted_p(contrasts, analysis),
+        fits,
+        settings,
+        spreads=spread_rows(study, cells, macros),
+        case_mix=case_mix_rows(study, [pair for pair in pairs if isinstance(pair, Pair)], cells, scores, draws),
+    )
 
 
 def _stacked(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from subgroup_audit.errors import TableError
-from subgroup_audit.schema import CohortManifest, Predictions
+from subgroup_audit.schema import UNKNOWN, CohortManifest, Predictions
 
 FitKey = tuple[str, str, str]
 
@@ -35,6 +35,7 @@ class Cell:
     ----------
     y_true : int array [n]
     person : int array [n], position of the person in `Scores.persons`
+    image_id : text array [n], the images, by which further attributes are looked up
     by_seed : training seed -> float array [n]
     """
 
@@ -42,6 +43,7 @@ class Cell:
     y_true: NDArray[np.int64]
     person: NDArray[np.int64]
     by_seed: Mapping[int, NDArray[np.float64]]
+    image_id: NDArray[np.object_]
 
 
 class Scores:
@@ -55,7 +57,8 @@ class Scores:
     Raises
     ------
     TableError
-        A fit lacks the prediction of an image, or a prediction's label is not the manifest's.
+        A fit lacks the prediction of an image, a prediction's label is not the manifest's, or a person has
+        two sexes.
     """
 
     def __init__(self, manifest: CohortManifest, predictions: Predictions) -> None:
@@ -66,6 +69,7 @@ class Scores:
             for finding, rows in predictions.frame.groupby("finding", sort=False)
         }
         self._check_labels(predictions.frame)
+        _check_persons(self.manifest)
         fits = predictions.frame.drop_duplicates("fit_id")
         self.fits: dict[FitKey, dict[int, str]] = {}
         for row in fits.sort_values("seed", kind="stable").to_dict("records"):
@@ -98,7 +102,8 @@ class Scores:
             )
         person = np.searchsorted(self.persons, members["patient_id"].to_numpy(dtype=object).astype(str))
         by_seed = {seed: np.ascontiguousarray(scores[:, i]) for i, seed in enumerate(seeds)}
-        return Cell(name, members["y_true"].to_numpy(dtype=np.int64), person, by_seed)
+        image_id = members["image_id"].to_numpy(dtype=object)
+        return Cell(name, members["y_true"].to_numpy(dtype=np.int64), person, by_seed, image_id)
 
     def cells(self, findings: tuple[str, ...], test_groups: tuple[str, ...]) -> Iterator[Cell]:
         """Every test cell, and every fit's own training and validation cell, in the order of the study."""
@@ -120,3 +125,19 @@ class Scores:
         splits = np.asarray(pd.Categorical(aligned["split"]).codes, dtype=np.int64)
         positive = aligned["positive"].fillna(2).to_numpy(dtype=np.int64)
         return np.asarray(splits * 3 + positive)
+
+
+def _check_persons(manifest: pd.DataFrame) -> None:
+    """A person of two sexes would be in both groups of a gap between sexes: then keys or attributes are wrong."""
+    if "sex" not in manifest.columns:
+        return
+    known = manifest.loc[manifest["sex"].notna() & (manifest["sex"] != UNKNOWN), ["patient_id", "sex"]]
+    counts = known.drop_duplicates().groupby("patient_id", sort=True)["sex"].agg(["size", "unique"])
+    twofold = counts[counts["size"] > 1]
+    if len(twofold):
+        values = ", ".join(sorted(map(str, twofold["unique"].iloc[0])))
+        raise TableError(
+            f"Cohorts: {len(twofold)} of {len(counts)} persons have more than one sex, the first is patient_id "
+            f"'{twofold.index[0]}' ({values}); either patient_id does not tell persons apart, or sex is wrong "
+            f"on some of their images"
+        )

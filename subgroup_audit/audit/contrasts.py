@@ -1,27 +1,35 @@
-"""Gaps between cells: estimate, interval, p-value, and the verdict against the margin."""
+"""Gaps between cells: estimate, interval, p-values, and the verdict against the margin."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from subgroup_audit.audit.cells import CellName
 from subgroup_audit.audit.estimates import MeasuredCell, percentile_limits
-from subgroup_audit.audit.pairs import Pair
+from subgroup_audit.audit.exchange import Permuted, permuted_gap
+from subgroup_audit.audit.pairs import Comparison, GapOfGaps, Pair, in_words
 from subgroup_audit.schema import CONTRAST_COLUMNS
-from subgroup_audit.stats import GapEstimate, adjust_p_values, equivalence_verdict, seed_gap
+from subgroup_audit.stats import GapEstimate, adjust_p_values, auc_contrast, equivalence_verdict, seed_gap
 from subgroup_audit.study import Analysis
 
 DESCRIPTIVE = "The model has seen the training images, so their AUC is not an unbiased estimate: a description."
 
 
 def contrast_rows(
-    pairs: Sequence[Pair], cells: Mapping[CellName, MeasuredCell], analysis: Analysis
+    pairs: Sequence[Comparison], cells: Mapping[CellName, MeasuredCell], analysis: Analysis
 ) -> pd.DataFrame:
-    """`CONTRAST_COLUMNS`, one row per pair; `p_adjusted` is still empty."""
-    rows = [_contrast_row(pair, cells[pair.minuend], cells[pair.subtrahend], analysis) for pair in pairs]
+    """`CONTRAST_COLUMNS`, one row per comparison; `p_adjusted` is still empty."""
+    rows = [
+        _gap_row(pair, cells[pair.minuend], cells[pair.subtrahend], analysis)
+        if isinstance(pair, Pair)
+        else _gap_of_gaps_row(pair, cells, analysis)
+        for pair in pairs
+    ]
     return pd.DataFrame(rows, columns=[column.name for column in CONTRAST_COLUMNS])
 
 
@@ -32,33 +40,84 @@ def with_adjusted_p(frame: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
     return frame.assign(p_adjusted=pd.Series(adjusted, index=frame.index, dtype="float64"))
 
 
-def _contrast_row(pair: Pair, a: MeasuredCell, b: MeasuredCell, analysis: Analysis) -> dict[str, Any]:
+def _gap_row(pair: Pair, a: MeasuredCell, b: MeasuredCell, analysis: Analysis) -> dict[str, Any]:
     gap = _gap(pair, a, b, analysis)
     limits = percentile_limits(a.replicates - b.replicates, gap.estimate, analysis.confidence_level)
     terms = (a.estimate.estimate, b.estimate.estimate)
-    return contrast_row(pair, gap, terms, limits, analysis, n_seeds=min(len(a.components), len(b.components)))
+    n_seeds = min(len(a.components), len(b.components))
+    return contrast_row(
+        pair, gap, terms, limits, analysis, n_seeds=n_seeds, permuted=permuted_gap(pair, a, b, gap, analysis)
+    )
+
+
+def _gap_of_gaps_row(
+    pair: GapOfGaps, cells: Mapping[CellName, MeasuredCell], analysis: Analysis
+) -> dict[str, Any]:
+    terms = [(sign, cells[name]) for sign, name in pair.terms]
+    gap = combine_cells(terms, analysis)
+    values = [cell.estimate.estimate for _, cell in terms]
+    replicates: NDArray[np.float64] = np.sum([sign * cell.replicates for sign, cell in terms], axis=0)
+    limits = percentile_limits(replicates, gap.estimate, analysis.confidence_level)
+    n_seeds = min(len(cell.components) for _, cell in terms)
+    gaps = difference(values[0], values[1]), difference(values[2], values[3])
+    return contrast_row(pair, gap, gaps, limits, analysis, n_seeds=n_seeds)
+
+
+def difference(a: float | None, b: float | None) -> float | None:
+    """a - b, or None where one of them is."""
+    return None if a is None or b is None else a - b
+
+
+def combine_cells(
+    terms: Sequence[tuple[float, MeasuredCell]],
+    analysis: Analysis,
+    *,
+    names: Sequence[str] | None = None,
+) -> GapEstimate:
+    """A linear combination of cells over their seeds; cells of the same fits have their seeds paired.
+
+    Where fits failed and one cell has a single seed left, whose variance nobody knows, the others bring one too.
+    """
+    sides = [list(cell.components.values()) for _, cell in terms]
+    if min(map(len, sides)) == 1:
+        sides = [side[:1] for side in sides]
+    return auc_contrast(
+        sides,
+        [sign for sign, _ in terms],
+        seed_groups=[fits_of(cell) for _, cell in terms],
+        names=names or [in_words(cell.name) for _, cell in terms],
+        confidence_level=analysis.confidence_level,
+        min_persons=analysis.min_persons,
+    )
+
+
+def fits_of(cell: MeasuredCell) -> tuple[str, str, str]:
+    """What tells which fits a cell's scores come from."""
+    return cell.name.train_cohort, cell.name.model, cell.name.recipe
 
 
 def contrast_row(
-    pair: Pair,
+    pair: Comparison,
     gap: GapEstimate,
     terms: tuple[float | None, float | None],
     bootstrap: tuple[float | None, float | None],
     analysis: Analysis,
     *,
     n_seeds: int,
+    permuted: Permuted | None = None,
 ) -> dict[str, Any]:
     """One row of `CONTRAST_COLUMNS`, but for `p_adjusted`, which needs the whole family."""
     is_tested = pair.kind != "generalization_gap"
     verdict = equivalence_verdict(gap, margin=analysis.margin, confidence_level=analysis.confidence_level)
     is_described = not is_tested and gap.estimate is not None
+    exchanged = permuted or Permuted(None, "made for subgroup gaps of one finding")
     return {
         "kind": pair.kind,
         **{
             key: getattr(pair.minuend, key) for key in ("finding", "model", "recipe", "train_cohort", "test_group")
         },
-        "minuend": in_words(pair.minuend),
-        "subtrahend": in_words(pair.subtrahend),
+        "minuend": pair.words[0],
+        "subtrahend": pair.words[1],
         "other": pair.other,
         "minuend_estimate": terms[0],
         "subtrahend_estimate": terms[1],
@@ -72,6 +131,8 @@ def contrast_row(
         "bootstrap_high": bootstrap[1],
         "p_value": gap.p_value if is_tested else None,
         "p_adjusted": None,
+        "p_permutation": exchanged.p_value,
+        "permutation": exchanged.note,
         "margin": analysis.margin if is_tested else None,
         "minimal_detectable_gap": verdict.minimal_detectable_gap,
         "verdict": "descriptive" if is_described else verdict.name,
@@ -81,11 +142,6 @@ def contrast_row(
         "status": gap.status,
         "reason": gap.reason,
     }
-
-
-def in_words(name: CellName) -> str:
-    """A cell in a few words: what it was trained on and what it was scored on."""
-    return f"trained on {name.train_cohort}, {name.split} images of {name.test_group}"
 
 
 def _gap(pair: Pair, a: MeasuredCell, b: MeasuredCell, analysis: Analysis) -> GapEstimate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from subgroup_audit.stats import (
     components_by_model,
 )
 from subgroup_audit.study import Analysis
+
+# Lower and upper simultaneous limit, and how they were had.
+Band: TypeAlias = tuple[float, float, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ def percentile_limits(
     return interval.low, interval.high
 
 
-def estimate_rows(cells: Iterable[MeasuredCell], bands: Mapping[CellName, tuple[float, float]]) -> pd.DataFrame:
+def estimate_rows(cells: Iterable[MeasuredCell], bands: Mapping[CellName, Band]) -> pd.DataFrame:
     """`ESTIMATE_COLUMNS`, one row per cell; `bands` holds the simultaneous limits of the test cells."""
     return pd.DataFrame(
         [_estimate_row(cell, bands.get(cell.name)) for cell in cells], columns=_names(ESTIMATE_COLUMNS)
@@ -101,7 +104,7 @@ def _names(columns: Sequence[Any]) -> list[str]:
     return [column.name for column in columns]
 
 
-def _estimate_row(measured: MeasuredCell, band: tuple[float, float] | None) -> dict[str, Any]:
+def _estimate_row(measured: MeasuredCell, band: Band | None) -> dict[str, Any]:
     found = measured.estimate
     low, high = percentile_limits(measured.replicates, found.estimate, found.confidence_level)
     return {
@@ -117,6 +120,8 @@ def _estimate_row(measured: MeasuredCell, band: tuple[float, float] | None) -> d
         "bootstrap_high": high,
         "band_low": band[0] if band else None,
         "band_high": band[1] if band else None,
+        "band_method": band[2] if band else "",
+        "patient_se": found.patient_se,
         "seed_sd": found.between_seed_sd,
         "n_patients": found.n_patients,
         "n_images": found.n_images,

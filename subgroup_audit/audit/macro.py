@@ -1,13 +1,10 @@
-"""The macro mean over findings: its cells and gaps, from the same draws.
-
-A macro mean is not a plain AUC, so its interval is the percentile bootstrap over persons of the shared draws. The
-training seeds are taken as given there; their spread is shown beside it.
-"""
+"""The macro mean over findings: its cells and gaps, with the covariance of findings on the same images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,27 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from subgroup_audit.audit.cells import CellName
-from subgroup_audit.audit.contrasts import contrast_row
+from subgroup_audit.audit.contrasts import combine_cells, contrast_row, difference, fits_of
 from subgroup_audit.audit.estimates import MeasuredCell, percentile_limits
-from subgroup_audit.audit.pairs import Pair
+from subgroup_audit.audit.pairs import Comparison, Pair
 from subgroup_audit.schema import CONTRAST_COLUMNS, ESTIMATE_COLUMNS, FIT_COLUMNS
-from subgroup_audit.stats import GapEstimate
+from subgroup_audit.stats import GapEstimate, SidePool, combine, pool_sides
 from subgroup_audit.study import Analysis
 
 MACRO = "macro mean"
-METHOD = "percentile bootstrap over persons, training seeds as given"
-
-
-@dataclass(frozen=True, eq=False)
-class PercentileLimits:
-    """Limits of a column of replicates at any level."""
-
-    replicates: NDArray[np.float64]
-
-    def at_tail(self, tail: float) -> tuple[float, float]:
-        """Lower and upper percentile that leave `tail` outside on each side."""
-        low, high = np.nanquantile(self.replicates, [tail, 1.0 - tail])
-        return float(low), float(high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +29,32 @@ class MacroCell:
     name: CellName
     parts: Sequence[MeasuredCell]
     replicates: NDArray[np.float64]
+    analysis: Analysis
 
     @property
-    def is_estimable(self) -> bool:
-        """Whether every finding's AUC could be estimated."""
-        return all(part.estimate.estimate is not None for part in self.parts)
+    def shares(self) -> list[float]:
+        """Each finding's weight."""
+        return [1.0 / len(self.parts)] * len(self.parts)
+
+    @cached_property
+    def pool(self) -> SidePool:
+        """The findings' AUCs with their covariance."""
+        return pool_sides(
+            [list(part.components.values()) for part in self.parts],
+            seed_groups=[fits_of(part) for part in self.parts],
+            confidence_level=self.analysis.confidence_level,
+            min_persons=self.analysis.min_persons,
+        )
+
+    @cached_property
+    def found(self) -> GapEstimate:
+        """The mean with its interval."""
+        return combine(self.pool, self.shares, names=[part.name.finding for part in self.parts])
+
+    @property
+    def estimate(self) -> float | None:
+        """Mean over findings and seeds."""
+        return self.found.estimate
 
     def by_seed(self) -> dict[int, float]:
         """Mean AUC over findings of each training seed."""
@@ -58,26 +63,14 @@ class MacroCell:
             for seed in self.parts[0].components
         }
 
-    @property
-    def estimate(self) -> float | None:
-        """Mean over findings and seeds."""
-        return float(np.mean(list(self.by_seed().values()))) if self.is_estimable else None
 
-    @property
-    def reason(self) -> str:
-        """Which findings could not be estimated, and why."""
-        return "; ".join(
-            f"{p.name.finding}: {p.estimate.reason}" for p in self.parts if p.estimate.estimate is None
-        )
-
-
-def macro_cells(cells: Mapping[CellName, MeasuredCell]) -> dict[CellName, MacroCell]:
+def macro_cells(cells: Mapping[CellName, MeasuredCell], analysis: Analysis) -> dict[CellName, MacroCell]:
     """Macro means of all cells that exist for two findings or more."""
     groups: dict[CellName, list[MeasuredCell]] = {}
     for name, cell in cells.items():
         groups.setdefault(replace(name, finding=MACRO), []).append(cell)
     return {
-        name: MacroCell(name, parts, np.mean([part.replicates for part in parts], axis=0))
+        name: MacroCell(name, parts, np.mean([part.replicates for part in parts], axis=0), analysis)
         for name, parts in groups.items()
         if len(parts) > 1
     }
@@ -90,89 +83,69 @@ def macro_estimates(macros: Mapping[CellName, MacroCell], analysis: Analysis) ->
 
 
 def _estimate_row(macro: MacroCell, analysis: Analysis) -> dict[str, Any]:
-    low, high = percentile_limits(macro.replicates, macro.estimate, analysis.confidence_level)
+    found = macro.found
+    bootstrap = percentile_limits(macro.replicates, found.estimate, analysis.confidence_level)
     widest = max((part.estimate for part in macro.parts), key=lambda estimate: estimate.n_images)
     values = list(macro.by_seed().values())
+    is_known = found.estimate is not None
     return {
         **vars(macro.name),
         "metric": "auc",
-        "estimate": macro.estimate,
-        "low": low,
-        "high": high,
-        "standard_error": float(np.nanstd(macro.replicates, ddof=1)) if macro.is_estimable else None,
+        "estimate": found.estimate,
+        "low": found.low,
+        "high": found.high,
+        "standard_error": found.standard_error,
         "confidence_level": analysis.confidence_level,
-        "method": METHOD,
-        "bootstrap_low": low,
-        "bootstrap_high": high,
+        "method": found.method,
+        "bootstrap_low": bootstrap[0],
+        "bootstrap_high": bootstrap[1],
         "band_low": None,
         "band_high": None,
-        "seed_sd": float(np.std(values, ddof=1)) if macro.is_estimable and len(values) > 1 else None,
+        "band_method": "",
+        "patient_se": macro.pool.patient_se(macro.shares) if is_known else None,
+        "seed_sd": float(np.std(values, ddof=1)) if is_known and len(values) > 1 else None,
         "n_patients": widest.n_patients,
         "n_images": widest.n_images,
         "n_positive": min(part.estimate.n_positive for part in macro.parts),
         "n_negative": min(part.estimate.n_negative for part in macro.parts),
         "n_seeds": len(values),
-        "status": "ok" if macro.is_estimable else "not estimable",
-        "reason": macro.reason,
+        "status": found.status,
+        "reason": found.reason,
     }
 
 
 def macro_contrasts(
-    pairs: Sequence[Pair], macros: Mapping[CellName, MacroCell], analysis: Analysis
+    pairs: Sequence[Comparison], macros: Mapping[CellName, MacroCell], analysis: Analysis
 ) -> pd.DataFrame:
-    """`CONTRAST_COLUMNS`, one row per gap between macro cells."""
-    wanted = {
-        replace(
-            pair,
-            minuend=replace(pair.minuend, finding=MACRO),
-            subtrahend=replace(pair.subtrahend, finding=MACRO),
-        ): None
-        for pair in pairs
-    }
+    """`CONTRAST_COLUMNS`, one row per comparison of macro cells."""
+    wanted = dict.fromkeys(pair.of_finding(MACRO) for pair in pairs)
     rows = [
-        _contrast_row(pair, macros[pair.minuend], macros[pair.subtrahend], analysis)
-        for pair in wanted
-        if pair.minuend in macros and pair.subtrahend in macros
+        _contrast_row(pair, macros, analysis) for pair in wanted if all(name in macros for _, name in pair.terms)
     ]
     return pd.DataFrame(rows, columns=[column.name for column in CONTRAST_COLUMNS])
 
 
-def _contrast_row(pair: Pair, a: MacroCell, b: MacroCell, analysis: Analysis) -> dict[str, Any]:
-    gap = _macro_gap(a, b, analysis)
-    limits = (gap.low, gap.high)
-    return contrast_row(pair, gap, (a.estimate, b.estimate), limits, analysis, n_seeds=len(a.by_seed()))
-
-
-def _macro_gap(a: MacroCell, b: MacroCell, analysis: Analysis) -> GapEstimate:
-    differences = a.replicates - b.replicates
-    is_estimable = a.estimate is not None and b.estimate is not None
-    value = a.estimate - b.estimate if a.estimate is not None and b.estimate is not None else None
-    low, high = percentile_limits(differences, value, analysis.confidence_level)
-    persons = np.unique(np.concatenate([part.cell.person for macro in (a, b) for part in macro.parts]))
-    return GapEstimate(
-        estimate=value,
-        low=low,
-        high=high,
-        standard_error=float(np.nanstd(differences, ddof=1)) if is_estimable else None,
-        confidence_level=analysis.confidence_level,
-        method=METHOD,
-        status="ok" if is_estimable else "not estimable",
-        reason="; ".join(filter(None, (a.reason, b.reason))),
-        n_patients=len(persons),
-        n_images=sum(len(macro.parts[0].cell.y_true) for macro in (a, b)),
-        n_positive=sum(part.estimate.n_positive for macro in (a, b) for part in macro.parts),
-        n_negative=sum(part.estimate.n_negative for macro in (a, b) for part in macro.parts),
-        df=None,
-        limits=PercentileLimits(differences) if is_estimable else None,
-        p_value=_bootstrap_p(differences) if is_estimable else None,
+def _contrast_row(pair: Comparison, macros: Mapping[CellName, MacroCell], analysis: Analysis) -> dict[str, Any]:
+    terms = [(sign, macros[name]) for sign, name in pair.terms]
+    parts = [
+        (sign * share, part)
+        for sign, macro in terms
+        for share, part in zip(macro.shares, macro.parts, strict=True)
+    ]
+    gap = combine_cells(parts, analysis)
+    replicates: NDArray[np.float64] = np.sum([sign * macro.replicates for sign, macro in terms], axis=0)
+    limits = percentile_limits(replicates, gap.estimate, analysis.confidence_level)
+    values = [macro.estimate for _, macro in terms]
+    shown = (
+        (values[0], values[1])
+        if isinstance(pair, Pair)
+        else (
+            difference(values[0], values[1]),
+            difference(values[2], values[3]),
+        )
     )
-
-
-def _bootstrap_p(differences: NDArray[np.float64]) -> float:
-    """Twice the smaller share of replicates on one side of 0, never below 2 / (replicates + 1)."""
-    known = differences[np.isfinite(differences)]
-    tail = min(np.count_nonzero(known <= 0.0), np.count_nonzero(known >= 0.0))
-    return float(min(1.0, 2.0 * (tail + 1) / (len(known) + 1)))
+    n_seeds = min(len(macro.by_seed()) for _, macro in terms)
+    return contrast_row(pair, gap, shown, limits, analysis, n_seeds=n_seeds)
 
 
 def macro_fits(
@@ -186,7 +159,7 @@ def macro_fits(
             "seed": seed,
             "split": name.split,
             "test_group": name.test_group,
-            "auc": value if macro.is_estimable else None,
+            "auc": value if macro.estimate is not None else None,
         }
         for name, macro in macros.items()
         for seed, value in macro.by_seed().items()

@@ -15,7 +15,7 @@ from subgroup_audit.store import Done, Step, read_frames, read_json, write_frame
 from subgroup_audit.study import Study
 
 PREDICTIONS_VERSION = 1
-RESULT_FRAMES = ("estimates", "contrasts", "fits")
+RESULT_FRAMES = (*AuditResult.FRAMES, *AuditResult.OPTIONAL_FRAMES)
 
 
 def predictions_step(study: Study, cohorts: Done, fits: Sequence[Done]) -> Step:

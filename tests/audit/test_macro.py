@@ -63,7 +63,9 @@ def test_the_macro_mean_is_scikit_learns(three_classes) -> None:  # type: ignore
     macro = cells[(cells["finding"] == MACRO) & (cells["split"] == "test") & (cells["test_group"] == "all")]
     assert macro["estimate"].item() == pytest.approx(expected, abs=1e-12)
     assert macro["low"].item() < expected < macro["high"].item()
-    assert macro["method"].item().startswith("percentile bootstrap")
+    assert macro["method"].item() == "MOVER for linear functions with correlation"
+    assert macro["bootstrap_low"].item() == pytest.approx(macro["low"].item(), abs=0.02)
+    assert macro["patient_se"].item() == pytest.approx(macro["standard_error"].item())
 
 
 def test_gaps_of_the_macro_mean_have_verdicts(three_classes) -> None:  # type: ignore[no-untyped-def]
@@ -73,3 +75,38 @@ def test_gaps_of_the_macro_mean_have_verdicts(three_classes) -> None:  # type: i
     assert len(macro) == 1
     assert macro["verdict"].item() in {"inconclusive", "no gap beyond the margin"}
     assert macro["p_adjusted"].item() >= macro["p_value"].item()
+
+
+def test_a_macro_mean_is_as_small_as_its_smallest_class(three_classes) -> None:  # type: ignore[no-untyped-def]
+    study, manifest, predictions, _, _ = three_classes
+    of_test = manifest.frame.query("finding == 'normal' and y_true == 1 and split == 'test'")
+    rare = of_test["image_id"].drop_duplicates().tolist()[16:]
+    kept = CohortManifest(manifest.frame[~manifest.frame["image_id"].isin(rare)])
+    analysis = study.analysis.model_copy(update={"min_persons": 20})
+    result = audit_predictions(study.model_copy(update={"analysis": analysis}), kept, predictions)
+    cell = result.estimates.query("finding == @MACRO and split == 'test' and test_group == 'all'")
+    assert cell["status"].item() == "small"
+    assert cell["reason"].item().startswith("normal: 16 patients with a positive")
+    gaps = result.contrasts.query("finding == @MACRO and kind == 'subgroup_gap'")
+    assert gaps["status"].item() == "small"
+
+
+def test_macro_means_over_seeds_know_of_the_seeds(three_classes) -> None:  # type: ignore[no-untyped-def]
+    study, manifest, predictions, _, _ = three_classes
+    rng = np.random.default_rng(1)
+    fits = []
+    for seed in range(3):
+        shift = rng.normal(0, 1.0) * predictions.frame["y_true"]
+        score = predictions.frame["y_score"] + 0.3 * rng.normal(size=len(predictions.frame)) + 0.2 * shift
+        fits.append(predictions.frame.assign(seed=seed, fit_id=f"fit{seed}", y_score=score))
+    result = audit_predictions(study, manifest, Predictions(pd.concat(fits)))
+    cell = result.estimates.query("finding == @MACRO and split == 'test' and test_group == 'all'")
+    assert "crossed seeds x patients" in cell["method"].item()
+    assert cell["n_seeds"].item() == 3
+    assert cell["standard_error"].item() > 1.5 * cell["patient_se"].item()
+    assert cell["high"].item() - cell["low"].item() > 2 * (
+        cell["bootstrap_high"].item() - cell["bootstrap_low"].item()
+    )
+    spread = result.spreads.query("finding == @MACRO and attribute == 'sex'")
+    assert spread["worst_group"].item() in {"F", "M"}
+    assert spread["n_seeds"].item() == 3

@@ -119,6 +119,8 @@ def _estimate(train: str, model: str, split: str, test: str, rng: np.random.Gene
         "bootstrap_high": value + 1.7 * width,
         "band_low": value - 3 * width,
         "band_high": value + 2.7 * width,
+        "band_method": "bootstrap max-T over 20 cells",
+        "patient_se": 0.9 * width,
         "seed_sd": 0.009,
         "n_patients": 412,
         "n_images": 440,
@@ -184,6 +186,8 @@ def _contrast(
         "p_adjusted": None
         if kind == "generalization_gap" or is_missing
         else float(min(1.0, 20 * np.exp(-((gap / error) ** 2)))),
+        "p_permutation": 0.04 if kind == "subgroup_gap" and not is_missing else None,
+        "permutation": "999 exchanges of persons between the groups, mean over 3 fits as given",
         "margin": None if kind == "generalization_gap" else 0.05,
         "minimal_detectable_gap": None if kind == "generalization_gap" or is_missing else 2.8 * error,
         "verdict": verdict,
