@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # How files say that a value is missing: pandas, R, SQL, spreadsheets. An empty field is missing too.
-MISSING_WORDS = ("", "NA", "N/A", "#N/A", "nan", "NaN", "NAN", "null", "NULL", "None", "<NA>")
+MISSING_WORDS = ("", "NA", "N/A", "n/a", "#N/A", "nan", "NaN", "NAN", "null", "NULL", "None", "<NA>")
 
 
 @dataclass(frozen=True, eq=False)
