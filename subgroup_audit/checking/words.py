@@ -202,14 +202,19 @@ def detectable_sentence(judged: pd.DataFrame) -> str:
 
 
 def clearest(contrasts: pd.DataFrame) -> Sequence[dict[str, Any]]:
-    """The contrasts as dictionaries, by verdict in the order of `VERDICTS`, then by size of the difference."""
+    """The contrasts as dictionaries, by verdict in the order of `VERDICTS`, then by how large they surely are.
+
+    A gap is at least as large as the limit of its interval that is nearer to zero; others go by their estimate.
+    """
     order = {verdict: place for place, verdict in enumerate(VERDICTS)}
+    surely = contrasts[["low", "high"]].abs().min(axis=1)
     keys = pd.DataFrame(
         {
             "verdict": contrasts["verdict"].map(order).fillna(len(order)),
+            "sure": -surely.where(contrasts["verdict"] == "gap", 0.0).fillna(0.0),
             "size": -contrasts["estimate"].abs().fillna(-1.0),
         },
         index=contrasts.index,
     )
-    ordered = contrasts.loc[keys.sort_values(["verdict", "size"], kind="stable").index]
+    ordered = contrasts.loc[keys.sort_values(["verdict", "sure", "size"], kind="stable").index]
     return [{str(name): value for name, value in row.items()} for row in ordered.to_dict("records")]
