@@ -243,10 +243,10 @@ class _Chooser:
         banded = [name for name in self.choice.bands if name not in known]
         crossed = {name for names in self.choice.intersect for name in names} - known - set(banded)
         self._check_groups([*banded, *crossed], known)
+        if not self.choice.group:
+            return self._guess_groups({*banded, *crossed})
         said += [Attribute(name, name) for name in banded]
-        if self.choice.group:
-            return (*said, *(Attribute(name, name, is_shown=False) for name in sorted(crossed)))
-        return (*said, *self._guess_groups(apart_from=banded, crossed=crossed))
+        return (*said, *(Attribute(name, name, is_shown=False) for name in sorted(crossed)))
 
     def _check_groups(self, needed: Sequence[str], known: set[str]) -> None:
         """Raise `TableError` for a group of --bands or --intersect that is no column."""
@@ -259,17 +259,17 @@ class _Chooser:
         option = "bands" if strange[0] in self.choice.bands else "intersect"
         raise TableError(f"{self.origin}: there is no column '{strange[0]}' (--{option}); {hint}")
 
-    def _guess_groups(self, apart_from: Sequence[str], crossed: set[str]) -> tuple[Attribute, ...]:
-        """Every column with the name of an attribute."""
-        found = [n for n in self.names if (plain(n) in GROUPS or n in crossed) and n not in apart_from]
-        if not found and not apart_from:
+    def _guess_groups(self, needed: set[str]) -> tuple[Attribute, ...]:
+        """Every column with the name of an attribute, and those that are needed, in the order of the file."""
+        found = [name for name in self.names if plain(name) in GROUPS or name in needed]
+        if not found:
             raise TableError(
                 f"{self.origin}: no column has the name of a group (sex, view, race, age, site, ...). "
                 f"Name one: --group COLUMN; its columns: {quote(self.names, 12)}. "
                 "Without groups: --group none"
             )
         self.guessed.update(found)
-        return tuple(Attribute(name, name, is_guessed=name not in crossed) for name in found)
+        return tuple(Attribute(name, name, is_guessed=name not in needed) for name in found)
 
     def pairs(self) -> tuple[Pair, ...]:
         """Labels with their scores."""

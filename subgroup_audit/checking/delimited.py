@@ -39,7 +39,7 @@ def open_delimited(origin: str, data: bytes, encoding: str | None = None) -> Ope
 
 def _to_utf8(origin: str, data: bytes, encoding: str | None) -> bytes:
     """The text in UTF-8 without a mark; raises `DataError` naming the encoding that would read it."""
-    if not data.strip(b"\xef\xbb\xbf \t\r\n"):
+    if len(data) < SAMPLE_BYTES and not data.strip(b"\xef\xbb\xbf \t\r\n"):
         raise DataError(f"{origin}: the file is empty")
     if encoding is not None:
         return _recode(origin, data, encoding)

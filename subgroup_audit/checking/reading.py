@@ -181,7 +181,8 @@ def _persons(opened: Opened, columns: Columns, images: Images, notes: list[str])
     if n:
         notes.append(f"Caution: {count(n, 'image')} without a person; each counts as a person of its own.")
         codes = np.where(missing, len(texts.words) + np.cumsum(missing) - 1, codes)
-    notes.append(f"{count(len(images), 'image')} of {count(len(np.unique(codes)), 'person')}.")
+    n_persons = int(np.count_nonzero(np.bincount(codes)))
+    notes.append(f"{count(len(images), 'image')} of {count(n_persons, 'person')}.")
     return codes
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from subgroup_audit.cli import check_model
 from subgroup_audit.cli.check_options import (
     Choices,
     Formats,
     check_format,
     check_outputs,
+    one_word,
     parse_bands,
     parse_margins,
     parse_references,
     write_outputs,
 )
+from subgroup_audit.cli.places import CacheFolder
 
 HELP_OF_EXIT = (
     "Exits 0 no gap, 1 gap, 2 wrong input, 3 internal error, 4 undecided with --strict, 5 not estimable."
@@ -29,8 +32,10 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    file: Annotated[Path, typer.Argument(help="Predictions, CSV or Parquet.", metavar="FILE")],
-    label: Annotated[Choices, typer.Option(help="Column of labels, or FINDING:COLUMN; repeatable.")] = None,
+    file: Annotated[Path, typer.Argument(help="Predictions, CSV or Parquet; or a model.", metavar="FILE")],
+    label: Annotated[
+        Choices, typer.Option(help="Column of labels, or FINDING:COLUMN; repeatable. Of a model, FINDING:LABEL.")
+    ] = None,
     score: Annotated[
         Choices, typer.Option(help="Column of scores; FINDING:COLUMN, MODEL:COLUMN or CLASS:COLUMN; repeatable.")
     ] = None,
@@ -39,7 +44,9 @@ def check(
     image: Annotated[str | None, typer.Option(help="Column that names the image.")] = None,
     split: Annotated[str | None, typer.Option(help="Column of train, val and test.")] = None,
     model: Annotated[Choices, typer.Option(help="Column that tells models apart; repeatable.")] = None,
-    finding: Annotated[str | None, typer.Option(help="Column that tells findings apart.")] = None,
+    finding: Annotated[
+        Choices, typer.Option(help="Column that tells findings apart; of a model, FINDING=INDEX, repeatable.")
+    ] = None,
     intersect: Annotated[Choices, typer.Option(help="Groups to cross, as sex,view; repeatable.")] = None,
     bands: Annotated[Choices, typer.Option(help="Where bands start, as age:18,40,65; repeatable.")] = None,
     scores: Annotated[str, typer.Option(help="auto, probabilities, logits or percent.", metavar="KIND")] = "auto",
@@ -53,6 +60,7 @@ def check(
     ] = False,
     encoding: Annotated[str | None, typer.Option(help="Of a CSV that is not UTF-8, as cp1252.")] = None,
     metric: Annotated[Choices, typer.Option(help="Measure that is judged [default: auc]; repeatable.")] = None,
+    measure: Annotated[Choices, typer.Option(help="Measure that is shown [default: all]; repeatable.")] = None,
     margin: Annotated[
         Choices, typer.Option(help="Largest difference that counts as none, as 0.05 or sensitivity=0.1.")
     ] = None,
@@ -86,26 +94,60 @@ def check(
     exit_zero: Annotated[
         bool, typer.Option("--exit-zero", help="Exit with 0 also where a gap was found.")
     ] = False,
+    study: check_model.Study = None,
+    data: check_model.Data = None,
+    dataset: check_model.Dataset = None,
+    weights: check_model.Weights = None,
+    entry_point: check_model.EntryPoint = False,
+    outputs: check_model.Outputs = None,
+    normalise: check_model.Normalise = None,
+    image_size: check_model.ImageSize = None,
+    channels: check_model.Channels = None,
+    device: check_model.Device = None,
+    cache: CacheFolder = None,
 ) -> None:
-    """Judge an existing model's predictions: is it equally good for every group?
+    """Judge an existing model, or its predictions: is it equally good for every group?
 
-    Columns that are not named are guessed from common names, and the output says which were taken.
+    Columns that are not named are guessed from common names, and the output says which were taken. A model (ONNX,
+    TorchScript, torch.export, timm:NAME, a fit of a run) is scored on the images of --study or --data first.
     """
     check_format(output_format)
     check_outputs(output or [])
     from subgroup_audit.checking.check import check as check_predictions
     from subgroup_audit.checking.formats import render
 
+    options = check_model.ModelOptions(
+        study,
+        data,
+        dataset,
+        weights,
+        entry_point or None,
+        outputs,
+        normalise,
+        image_size,
+        channels,
+        device,
+    )
+    columns: dict[str, Any] = {
+        "label": label,
+        "score": score,
+        "person": person,
+        "image": image,
+        "split": split,
+        "model": model,
+    }
+    source: Any = file
+    notes: tuple[str, ...] = ()
+    if check_model.is_model(file, options):
+        check_model.refuse_columns(columns)
+        source, notes = check_model.score(file, options, finding or (), label or (), threshold_from, cache)
+        columns = check_model.columns_of(source)
+    else:
+        columns["finding"] = one_word("--finding", finding)
     result = check_predictions(
-        file,
-        label=label,
-        score=score,
+        source,
+        **columns,
         group=group,
-        person=person,
-        image=image,
-        split=split,
-        model=model,
-        finding=finding,
         intersect=intersect or (),
         bands=parse_bands(bands or []),
         scores=scores,  # type: ignore[arg-type]  # checked there, with the nearest word
@@ -115,6 +157,7 @@ def check(
         allow_missing_scores=allow_missing_scores,
         encoding=encoding,
         metric=metric,
+        measures=measure,
         margin=parse_margins(margin or [], metric or []),
         reference=parse_references(reference or []),
         threshold=threshold,
@@ -125,6 +168,7 @@ def check(
         seed=seed,
         min_persons=min_persons,
         suppress_below=suppress_below,
+        notes=notes,
     )
     write_outputs(result, output or [], model_card, file)
     typer.echo(render(result, output_format, file=str(file)).rstrip("\n"))
