@@ -39,6 +39,13 @@ def check_outputs(paths: Sequence[Path]) -> None:
             raise PolicyError(f"--output {path}: its ending is none of {endings}; without one it is a folder")
 
 
+def one_word(option: str, words: Sequence[str] | None) -> str | None:
+    """The one word of an option that some other use repeats; raises `PolicyError` for several."""
+    if words and len(words) > 1:
+        raise PolicyError(f"{option} is given {len(words)} times; of a table it is one column")
+    return words[0] if words else None
+
+
 def parse_bands(words: Sequence[str]) -> dict[str, tuple[float, ...]]:
     """Where the bands of attributes start.
 
