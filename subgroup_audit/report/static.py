@@ -20,11 +20,13 @@ from subgroup_audit.report.gaps import Dumbbell, Forest, GapRow, dumbbell, fores
 from subgroup_audit.report.matrix import MACRO_MEAN, Cell, MatrixPanel, matrix_panels
 from subgroup_audit.report.numerals import decimal, interval, is_number, signed
 from subgroup_audit.report.sentences import AWAY, KIND_NAMES, VERDICT_WORDS, level_words
+from subgroup_audit.report.survival import Comparison, Survival, Way, survival
 
 FORMATS = ("svg", "pdf", "png")
 LONGEST_NAME = 44
 MAX_MATRICES = 8
 MAX_ROWS = 40
+MAX_COMPARISONS = 6
 DPI = 150
 INK, SOFT, RULE, BAND = "#1b1f24", "#5b6472", "#d5d9df", "#dfe9f3"
 TRAIN, VAL = "#b84300", "#0067a5"
@@ -84,6 +86,9 @@ def figure_makers(contents: RunContents) -> dict[str, Draw]:
     makers: dict[str, Draw] = {}
     if contents.result is not None:
         makers.update(_audit_makers(contents, set(asked)))
+        found = survival(contents.result.case_mix, contents.study.analysis.margin)
+        if "gaps" in asked and found is not None:
+            makers["case_mix"] = partial(survival_figure, found)
     if "curves" in asked and contents.history is not None and len(contents.history):
         panels = curve_panels(contents.history, contents.study)
         makers["curves"] = partial(curves_figure, panels)
@@ -215,19 +220,61 @@ def _row_name(label: str, context: str) -> str:
 
 def _forest_row(axes: Any, gap: GapRow, y: int) -> None:
     row, key = gap.row, gap.verdict_key
-    colour = COLOURS[key]
     text = VERDICT_WORDS[key]
     if gap.at is not None:
         numbers = f"{signed(row['estimate'])} ({interval(row['low'], row['high'], with_signs=True)})"
         away = AWAY if gap.is_corrected_away else ""
         text = f"{numbers}, {row['n_patients']} persons: {text}{away}"
-        if gap.low_at is not None and gap.high_at is not None:
-            axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.6, clip_on=True)
-        face = colour if key in {"gap", "equal"} else "white"
-        style = {} if MARKERS[key] == "x" else {"markerfacecolor": face}
-        axes.plot([row["estimate"]], [y], MARKERS[key], color=colour, markersize=5, **style)
+        _interval_mark(axes, row, key, y, has_limits=gap.low_at is not None and gap.high_at is not None)
     place = axes.get_yaxis_transform()
     axes.text(1.02, y, text, transform=place, va="center", fontsize=6.5, color=INK)
+
+
+def _interval_mark(axes: Any, row: dict[str, Any], key: str, y: int, *, has_limits: bool) -> None:
+    """The line from limit to limit and the verdict's mark at the estimate."""
+    colour = COLOURS[key]
+    if has_limits:
+        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.6, clip_on=True)
+    face = colour if key in {"gap", "equal"} else "white"
+    style = {} if MARKERS[key] == "x" else {"markerfacecolor": face}
+    axes.plot([row["estimate"]], [y], MARKERS[key], color=colour, markersize=5, **style)
+
+
+def survival_figure(found: Survival) -> Any:
+    """Gaps as measured and at an equal mix: a panel for each of the most important comparisons."""
+    chosen = found.comparisons[:MAX_COMPARISONS]
+    heights = [len(comparison.ways) + 1 for comparison in chosen]
+    figure = _figure(8.6, 0.8 + 0.26 * sum(heights))
+    panels = figure.subplots(len(chosen), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
+    for axes, comparison in zip(panels, chosen, strict=True):
+        _survival_panel(axes, comparison, found)
+    level = level_words(chosen[0].ways[0].row)
+    margin = decimal(found.margin, 2)
+    panels[-1].set_xlabel(
+        f"Difference of AUC, first minus second, {level} interval (band: margin ±{margin}; dashed: as measured)"
+    )
+    return figure
+
+
+def _survival_panel(axes: Any, comparison: Comparison, found: Survival) -> None:
+    axes.axvspan(-found.margin, found.margin, color=BAND, linewidth=0)
+    axes.axvline(0, color=SOFT, linewidth=0.8)
+    if comparison.measured_at is not None:
+        axes.axvline(comparison.ways[0].row["estimate"], color=SOFT, linewidth=0.8, linestyle="--")
+    for y, way in enumerate(comparison.ways):
+        _survival_row(axes, way, y)
+    axes.set(xlim=(found.axis.low, found.axis.high), ylim=(len(comparison.ways) - 0.4, -0.6))
+    axes.set_yticks(range(len(comparison.ways)), [short(way.label) for way in comparison.ways])
+    axes.set_title(short(_row_name(comparison.label, comparison.context), 100), fontsize=8, loc="left")
+    axes.tick_params(axis="y", length=0)
+
+
+def _survival_row(axes: Any, way: Way, y: int) -> None:
+    row, text = way.row, VERDICT_WORDS[way.verdict_key]
+    if way.at is not None:
+        text = f"{signed(row['estimate'])} ({interval(row['low'], row['high'], with_signs=True)}): {text}"
+        _interval_mark(axes, row, way.verdict_key, y, has_limits=way.low_at is not None)
+    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=INK)
 
 
 def dumbbell_figure(pairs: Dumbbell) -> Any:

@@ -13,12 +13,15 @@ from subgroup_audit.report.contents import RunContents, rows_of
 from subgroup_audit.report.gaps import comparison_label, ranked
 from subgroup_audit.report.matrix import matrix_cells
 from subgroup_audit.report.numerals import ABSENT, count, decimal, interval, is_number, p_value, percent, signed
+from subgroup_audit.report.survival import way_words
 
 LONG_TABLE = 40
 CAPTIONS: Mapping[str, str] = {
     "matrix": "AUC of every training cohort on every test group, test split.",
     "gaps": "AUC gaps, minuend minus subtrahend.",
+    "spreads": "All groups of an attribute together: the worst group, and the range.",
     "fits": "AUC of every fit before averaging over seeds.",
+    "case_mix": "Subgroup gaps as measured and with the mix of the two groups made equal.",
     "history": "Loss and AUC by epoch.",
     "flow": "Cohort flow: images and persons left out at each step.",
     "table1": "Characteristics of the cohorts.",
@@ -28,7 +31,7 @@ CAPTIONS: Mapping[str, str] = {
     "image_level_leakage": "What a split by image instead of by person would leak.",
 }
 # The tables that a paper shows; the others are written as CSV and Parquet alone.
-PAPER_TABLES = ("matrix", "gaps", "fits", "table1", "flow", "leakage")
+PAPER_TABLES = ("matrix", "gaps", "spreads", "case_mix", "fits", "table1", "flow", "leakage")
 
 
 def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
@@ -39,6 +42,8 @@ def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
         tables["estimates"] = contents.result.estimates
         tables["gaps"] = ranked(contents.result.contrasts)
         tables["fits"] = contents.result.fits
+        tables["spreads"] = contents.result.spreads
+        tables["case_mix"] = contents.result.case_mix
     for part in ("history", "flow", "ceiling", "counts", "table1", "leakage", "image_level_leakage"):
         tables[part] = getattr(contents, part)
     return {name: frame.reset_index(drop=True) for name, frame in tables.items() if frame is not None}
@@ -70,6 +75,8 @@ def paper_table(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     makers: Mapping[str, Callable[[dict[str, Any]], dict[str, str]]] = {
         "matrix": _matrix_line,
         "gaps": _gap_line,
+        "spreads": _spread_line,
+        "case_mix": _case_mix_line,
         "fits": _fit_line,
         "table1": _table1_line,
         "flow": _flow_line,
@@ -92,6 +99,9 @@ def _matrix_line(row: dict[str, Any]) -> dict[str, str]:
         "AUC": decimal(row["estimate"]),
         "Interval": interval(row["low"], row["high"]),
         "Bootstrap interval": interval(row["bootstrap_low"], row["bootstrap_high"]),
+        "SE": decimal(row["standard_error"]),
+        "SE, patients alone": decimal(row["patient_se"]),
+        "SD between seeds": decimal(row["seed_sd"]) if row["n_seeds"] > 1 else "one seed",
         "Persons": count(row["n_patients"]),
         "Positive": count(row["n_positive"]),
         "Negative": count(row["n_negative"]),
@@ -100,7 +110,12 @@ def _matrix_line(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _gap_line(row: dict[str, Any]) -> dict[str, str]:
-    kinds = {"subgroup_gap": "subgroup", "transfer_gap": "transfer", "generalization_gap": "train/test"}
+    kinds = {
+        "subgroup_gap": "subgroup",
+        "transfer_gap": "transfer",
+        "generalization_gap": "train/test",
+        "gap_of_gaps": "gap of gaps",
+    }
     return {
         "Gap": kinds.get(row["kind"], str(row["kind"])),
         **_fit_names(row),
@@ -110,7 +125,40 @@ def _gap_line(row: dict[str, Any]) -> dict[str, str]:
         "Bootstrap interval": interval(row["bootstrap_low"], row["bootstrap_high"], with_signs=True),
         "p": p_value(row["p_value"]),
         "p adjusted": p_value(row["p_adjusted"]),
+        "p permutation": p_value(row["p_permutation"]),
         "Verdict": str(row["verdict"]),
+    }
+
+
+def _case_mix_line(row: dict[str, Any]) -> dict[str, str]:
+    label, _ = way_words(row)
+    return {
+        **_fit_names(row),
+        "Comparison": comparison_label({**row, "kind": "subgroup_gap"}),
+        "Mix": label,
+        "Made equal": str(row["held_equal"]) or ABSENT,
+        "Difference": signed(row["estimate"]),
+        "Interval": interval(row["low"], row["high"], with_signs=True),
+        "Change": signed(row["change"]),
+        "Interval of the change": interval(row["change_low"], row["change_high"], with_signs=True),
+        "Effective images": count(row["n_effective"]),
+        "Verdict": str(row["verdict"]),
+    }
+
+
+def _spread_line(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        **_fit_names(row),
+        "Trained on": str(row["train_cohort"]),
+        "Attribute": str(row["attribute"]),
+        "Groups": str(row["groups"]),
+        "Worst group": str(row["worst_group"]),
+        "Its AUC": decimal(row["worst_estimate"]),
+        "Limits": interval(row["worst_low"], row["worst_high"]),
+        "Range": decimal(row["range"]),
+        "Limits of the range": interval(row["range_low"], row["range_high"]),
+        "SD less chance": decimal(row["corrected_sd"]),
+        "p of all equal": p_value(row["p_equality"]),
     }
 
 
