@@ -40,6 +40,15 @@ class MeasuredGap:
     gap: GapEstimate
 
     @property
+    def is_descriptive(self) -> bool:
+        """Whether no verdict can rest on it: train minus test, and thresholds that each group chose for itself.
+
+        A model has seen its training images. And intervals take thresholds as given: with one threshold for
+        all groups that leaves a gap as it is, with one a group the noise of choosing two of them is left out.
+        """
+        return self.kind == "generalization_gap" or self.threshold_rule.startswith("per group")
+
+    @property
     def minuend_estimate(self) -> float | None:
         """First term."""
         return None if self.gap.minuend is None else self.gap.minuend.estimate

@@ -90,7 +90,7 @@ class Layout:
         names, codes = self._groups[key[0]]
         return np.asarray(codes[rows] == names.index(key[1]))
 
-    def keys(self) -> tuple[GroupKey, ...]:
+    def group_keys(self) -> tuple[GroupKey, ...]:
         """Everybody, then every group of every attribute."""
         return (ALL_IMAGES, *((a, group) for a in self.attributes for group in self.groups_of(a)))
 
@@ -100,7 +100,7 @@ class Layout:
         places = places[np.argsort(task.y_score[places], kind="stable")]
         codes, present = compact(self.person[task.rows[places]], self.n_codes)
         whole = RankedScores(task.y_true[places] == 1, task.y_score[places].astype(float), codes, present)
-        for key in self.keys():
+        for key in self.group_keys():
             name = SampleName(task.model, task.finding, split, *key)
             if key == ALL_IMAGES:
                 yield Sample(name, whole, places)
@@ -153,4 +153,4 @@ def _categories(column: pd.Series) -> tuple[list[str], IntArray]:
     if held.isna().any():
         known = held.cat.categories
         held = (held if UNKNOWN in known else held.cat.add_categories([UNKNOWN])).fillna(UNKNOWN)
-    return [str(name) for name in held.cat.categories], held.cat.codes.to_numpy(dtype=np.int64)
+    return [str(name) for name in held.cat.categories], np.asarray(held.cat.codes, dtype=np.int64)

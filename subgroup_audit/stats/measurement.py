@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,7 +64,9 @@ class AucMeasurement(Measurement):
         """The gap of two AUCs is DeLong's and Obuchowski's; of anything else, the general one."""
         if self.components is None or not isinstance(other, AucMeasurement) or other.components is None:
             return measurement_gap(self, other, overlap=overlap, confidence_level=confidence_level)
-        return auc_gap(self.components, other.components, confidence_level=confidence_level)
+        gap = auc_gap(self.components, other.components, confidence_level=confidence_level)
+        status, reason = join_status(self.found, other.found)
+        return replace(gap, status=status, reason=reason, minuend=self.found, subtrahend=other.found)
 
 
 def measure_auc(ranked: RankedScores, *, confidence_level: float, min_persons: int) -> AucMeasurement:
@@ -145,7 +147,7 @@ def measurement_gap(
     one, other = a.found.limits, b.found.limits
     if one is None or other is None or a.found.estimate is None or b.found.estimate is None:
         return no_gap_estimate(a.found, b.found, n_patients=n_patients)
-    correlation = _correlation(a, b, shared) if shared.n_shared else 0.0
+    correlation = pull_correlation(a, b, shared)
     limits = MoverLimits(one, other, correlation)  # type: ignore[arg-type]
     low, high = limits.at_tail((1.0 - confidence_level) / 2.0)
     status, reason = join_status(a.found, b.found)
@@ -171,7 +173,10 @@ def measurement_gap(
     )
 
 
-def _correlation(a: Measurement, b: Measurement, shared: Overlap) -> float:
+def pull_correlation(a: Measurement, b: Measurement, shared: Overlap) -> float:
+    """The correlation of two numbers, from the influences of the persons in both; 0 where nobody is."""
+    if not shared.n_shared:
+        return 0.0
     pull_a, pull_b = a.pull(), b.pull()
     scale = math.sqrt(float(pull_a @ pull_a) * float(pull_b @ pull_b))
     together = float(pull_a[shared.in_a] @ pull_b[shared.in_b])

@@ -1,0 +1,34 @@
+"""The mean AUC over findings, as one more finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subgroup_audit.checking.settings import CheckSettings
+from subgroup_audit.stats import average_auc
+from subgroup_audit.stats.measurement import AucMeasurement, Measurement
+
+MACRO_MEAN = "macro mean"
+
+
+def mean_over_findings(measured: Sequence[Measurement], settings: CheckSettings) -> Measurement:
+    """The plain mean of one group's AUCs over findings, with the interval that their covariance gives.
+
+    A mean over fewer findings would be another number: it is not estimable where one of them is not.
+    """
+    aucs = [one for one in measured if isinstance(one, AucMeasurement)]
+    components = [one.components for one in aucs if one.components is not None]
+    found = average_auc(components, confidence_level=settings.confidence_level, min_persons=settings.min_persons)
+    persons = np.unique(np.concatenate([one.persons for one in aucs]))
+    return Measurement(found, persons, partial(_mean_pull, aucs, persons))
+
+
+def _mean_pull(measured: Sequence[AucMeasurement], persons: NDArray[np.int64]) -> NDArray[np.float64]:
+    total = np.zeros(len(persons))
+    for one in measured:
+        total[np.searchsorted(persons, one.persons)] += one.pull()
+    return total / len(measured)
