@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -16,7 +16,8 @@ from subgroup_audit.checking.scored import ScoredTable
 from subgroup_audit.checking.settings import CheckSettings
 from subgroup_audit.checking.suppression import suppress
 from subgroup_audit.schema import CHECK_CONTRAST_COLUMNS
-from subgroup_audit.stats import Verdict, adjust_p_values, equivalence_verdict
+from subgroup_audit.stats import GapEstimate, Verdict, adjust_p_values, equivalence_verdict
+from subgroup_audit.stats.equivalence import detectable_gap
 
 POWER = 0.8
 
@@ -82,7 +83,7 @@ def _row(
     found: MeasuredGap, margin: float | None, adjusted: float | None, family: int, settings: CheckSettings
 ) -> dict[str, Any]:
     gap = found.gap
-    verdict = equivalence_verdict(gap, margin=margin, confidence_level=settings.confidence_level, power=POWER)
+    verdict = _verdict(gap, margin, settings)
     row: dict[str, Any] = {
         **{name: getattr(found, name) for name in ("kind", "model", "finding", "split", "attribute", "group")},
         **{name: getattr(found, name) for name in ("reference", "metric", "threshold_rule")},
@@ -98,6 +99,15 @@ def _row(
     }
     name, sentence = _worded(verdict, row, family, settings)
     return {**row, "verdict": name, "sentence": f"{words.subject(row)}: {_lowered(sentence)}"}
+
+
+def _verdict(gap: GapEstimate, margin: float | None, settings: CheckSettings) -> Verdict:
+    """The verdict by the margin; without one only the gap that the data could have shown."""
+    level = settings.confidence_level
+    if margin is not None:
+        return equivalence_verdict(gap, margin=margin, confidence_level=level, power=POWER)
+    name: Literal["inconclusive", "not estimable"] = "not estimable" if gap.estimate is None else "inconclusive"
+    return Verdict(name, "", None, detectable_gap(gap, level, POWER), None)
 
 
 def _named(reason: str, found: MeasuredGap) -> str:

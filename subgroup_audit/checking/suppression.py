@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from subgroup_audit.checking.disclosure import TOTAL, Cell, CellMap, Vector, cells_to_withhold, map_cells
 from subgroup_audit.checking.result import CheckResult
 from subgroup_audit.checking.scored import ScoredTable, Task
 from subgroup_audit.checking.words import counted, subject
 
-# Measures that follow from the four counts at an operating point, and so would tell them.
-FROM_CONFUSION = frozenset(
+# Every other measure follows from the four counts at an operating point, and so would tell them.
+WITHOUT_COUNTS = frozenset(
     {
-        "sensitivity",
-        "specificity",
-        "ppv",
-        "npv",
-        "selection_rate",
-        "f1",
-        "accuracy",
-        "false_negative_rate",
-        "false_positive_rate",
-        "net_benefit",
+        "auc",
+        "average_precision",
+        "calibration_slope",
+        "calibration_intercept",
+        "expected_calibration_error",
+        "brier_score",
     }
 )
-CONFUSION_COUNTS = ("tp", "fp", "tn", "fn")
+CONFUSION_COUNTS = ("true_positive", "false_positive", "false_negative", "true_negative")
 # Curves of shown groups: those that follow from counts at one operating point, and those whose points are steps
 # of single images, which are thinned until every step is of many.
 COUNT_CURVES = ("confusion", "operating_points")
@@ -38,6 +35,8 @@ BIN_CURVES = ("reliability", "brier_decomposition")
 CURVE_KEY = ("model", "finding", "split", "attribute", "group")
 SUBJECT = ("kind", "model", "finding", "attribute", "group", "reference", "metric")
 SLACK = 1e-6
+Places: TypeAlias = NDArray[np.int64]
+
 PARITY = "all groups of "
 NUMBERS = ("threshold", "estimate", "low", "high", "standard_error")
 GAP_NUMBERS = (
@@ -85,7 +84,7 @@ def suppress(result: CheckResult, table: ScoredTable, limit: int) -> CheckResult
         result,
         estimates=_estimates(result.estimates, withheld),
         contrasts=_contrasts(result.contrasts, withheld),
-        curves={name: _curve(name, frame, result, withheld) for name, frame in result.curves.items()},
+        curves={name: _curve(name, frame, table, withheld) for name, frame in result.curves.items()},
         notes=(*kept_notes, *_said(withheld, len(result.notes) - len(kept_notes))),
     )
 
@@ -93,7 +92,7 @@ def suppress(result: CheckResult, table: ScoredTable, limit: int) -> CheckResult
 def _what_to_withhold(result: CheckResult, table: ScoredTable, limit: int) -> Withheld:
     cell_map = map_cells(table.groups)
     counts = _counts(table, cell_map, set(result.estimates["split"]))
-    small = _cells_below(result.estimates, COUNTS, limit) & set(cell_map.cells)
+    small = _small_cells(table, cell_map, set(result.estimates["split"]), limit)
     cells = cells_to_withhold(cell_map, small, counts, limit)
     confusion = _by_layer(result, cell_map, cells, counts, limit, _small_confusion)
     reliability = _by_layer(result, cell_map, cells, counts, limit, _small_bins)
@@ -124,11 +123,26 @@ def _counts(table: ScoredTable, cell_map: CellMap, splits: set[str]) -> list[Vec
     return list(found.values())
 
 
-def _classes(table: ScoredTable, task: Task, split: str) -> Iterable[Any]:
+def _classes(table: ScoredTable, task: Task, split: str) -> tuple[Places, Places, Places, Places]:
+    """The images, the positive and the negative ones, and one image of each person."""
     chosen = np.ones(len(task.rows), dtype=bool) if table.split is None else table.split[task.rows] == split
     rows, labels = task.rows[chosen], task.y_true[chosen]
     _, first = np.unique(table.person[rows], return_index=True)
     return rows, rows[labels == 1], rows[labels == 0], rows[np.sort(first)]
+
+
+def _small_cells(table: ScoredTable, cell_map: CellMap, splits: set[str], limit: int) -> set[Cell]:
+    """The cells with a count of persons, images, positives or negatives below the limit, in any task and split."""
+    found: set[Cell] = set()
+    for task in table.tasks:
+        for split in splits:
+            rows, positives, negatives, _ = _classes(table, task, split)
+            for cell in set(cell_map.cells) - found:
+                inside = cell_map.row(cell)[cell_map.atom_of] > 0
+                counted_images = [int(inside[images].sum()) for images in (rows, positives, negatives)]
+                if min(*counted_images, len(np.unique(table.person[rows[inside[rows]]]))) < limit:
+                    found.add(cell)
+    return found
 
 
 def _small_confusion(curves: Mapping[str, pd.DataFrame], limit: int) -> set[Cell]:
@@ -160,7 +174,7 @@ def _is_in(frame: pd.DataFrame, cells: Collection[Cell], group: str = "group") -
 
 def _estimates(frame: pd.DataFrame, withheld: Withheld) -> pd.DataFrame:
     gone = _is_in(frame, withheld.cells)
-    rates = _is_in(frame, withheld.confusion) & frame["metric"].isin(FROM_CONFUSION)
+    rates = _is_in(frame, withheld.confusion) & ~frame["metric"].isin(WITHOUT_COUNTS)
     kept = frame.copy()
     kept.loc[gone | rates, list(NUMBERS)] = np.nan
     kept.loc[gone, list(COUNTS)] = pd.NA
@@ -175,7 +189,7 @@ def _contrasts(frame: pd.DataFrame, withheld: Withheld) -> pd.DataFrame:
     def touches(cells: Collection[Cell]) -> pd.Series:
         return _is_in(frame, cells) | (between_groups & _is_in(frame, cells, "reference"))
 
-    gone = touches(withheld.cells) | (touches(withheld.confusion) & frame["metric"].isin(FROM_CONFUSION))
+    gone = touches(withheld.cells) | (touches(withheld.confusion) & ~frame["metric"].isin(WITHOUT_COUNTS))
     kept = frame.copy()
     kept.loc[gone, list(GAP_NUMBERS)] = np.nan
     kept.loc[gone, "n_patients"] = pd.NA
@@ -191,27 +205,30 @@ def _marked(frame: pd.DataFrame, rows: pd.Series, reason: str) -> pd.DataFrame:
     return frame
 
 
-def _curve(name: str, frame: pd.DataFrame, result: CheckResult, withheld: Withheld) -> pd.DataFrame:
+def _curve(name: str, frame: pd.DataFrame, table: ScoredTable, withheld: Withheld) -> pd.DataFrame:
     """The rows of a curve that may be shown; none of a curve that is not known here."""
     if name in COUNT_CURVES:
-        kept = frame[~_is_in(frame, withheld.confusion)]
+        # A group's own operating point is the score of one image.
+        kept = frame[~_is_in(frame, withheld.confusion) & ~frame["threshold_rule"].str.startswith("per group")]
     elif name in BIN_CURVES:
         kept = frame[~_is_in(frame, withheld.reliability)]
     elif name in STEP_CURVES:
-        return _thinned(frame[~_is_in(frame, withheld.cells)], name, result.estimates, withheld.limit)
+        return _thinned(frame[~_is_in(frame, withheld.cells)], name, table, withheld.limit)
     else:
         kept = frame.iloc[:0]
     return kept.reset_index(drop=True)
 
 
-def _thinned(frame: pd.DataFrame, name: str, estimates: pd.DataFrame, limit: int) -> pd.DataFrame:
+def _thinned(frame: pd.DataFrame, name: str, table: ScoredTable, limit: int) -> pd.DataFrame:
     """The curve without its thresholds, each of which is a score, and with steps of many images only."""
-    firsts = estimates.drop_duplicates(list(CURVE_KEY))
-    keys = zip(*(firsts[name] for name in CURVE_KEY), strict=True)
-    sizes = dict(zip(keys, zip(firsts["n_positive"], firsts["n_negative"], strict=True), strict=True))
+    cell_map = map_cells(table.groups)
+    tasks = {(task.model, task.finding): task for task in table.tasks}
     kept = []
     for key, points in frame.groupby(list(CURVE_KEY), sort=False):
-        n_positive, n_negative = (float(value) for value in sizes[tuple(key)])
+        model, finding, split, attribute, group = map(str, tuple(key))
+        _, positives, negatives, _ = _classes(table, tasks[model, finding], split)
+        inside = cell_map.row((attribute, group))[cell_map.atom_of] > 0
+        n_positive, n_negative = (float(inside[images].sum()) for images in (positives, negatives))
         counts = _steps(name, points, n_positive, n_negative)
         kept.append(points[_coarse(counts, limit)])
     thinned = pd.concat(kept) if kept else frame

@@ -96,7 +96,8 @@ def counted(amount: int, one: str, many: str = "") -> str:
 
 def subject(row: Mapping[str, Any]) -> str:
     """What a contrast compares, in words: 'AUC for Pneumonia, sex: F minus M'."""
-    what = f"{measure_words(row['metric'])} for {plain(row['finding'])}"
+    finding = "the mean over findings" if row["finding"] == "macro mean" else plain(row["finding"])
+    what = f"{measure_words(row['metric'])} for {finding}"
     terms = f"{plain(row['group'])} minus {plain(row['reference'])}"
     if row["kind"] == "generalization_gap":
         who = "" if row["attribute"] == "" else f" in {plain(row['group'])}"

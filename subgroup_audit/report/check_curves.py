@@ -31,11 +31,21 @@ class CurveKind:
     y_title: str
     mode: str = "lines"
     diagonal: bool = False
+    low: str = "low"
+    high: str = "high"
 
 
 KINDS: Mapping[str, CurveKind] = {
     "roc": CurveKind(
-        "roc", "ROC", "false_positive_rate", "sensitivity", "1 − specificity", "Sensitivity", diagonal=True
+        "roc",
+        "ROC",
+        "false_positive_rate",
+        "sensitivity",
+        "1 − specificity",
+        "Sensitivity",
+        diagonal=True,
+        low="sensitivity_low",
+        high="sensitivity_high",
     ),
     "precision_recall": CurveKind(
         "precision_recall",
@@ -44,11 +54,13 @@ KINDS: Mapping[str, CurveKind] = {
         "precision",
         "Sensitivity (recall)",
         "PPV (precision)",
+        low="precision_low",
+        high="precision_high",
     ),
     "reliability": CurveKind(
         "reliability",
         "Calibration",
-        "predicted",
+        "mean_score",
         "observed",
         "Mean score",
         "Share positive",
@@ -131,10 +143,10 @@ def _traces(points: pd.DataFrame, line: CurveLine, kind: CurveKind) -> list[dict
     """A group's band, drawn as one closed outline, and its line above it."""
     colour = f"group-{line.style}"
     drawn = []
-    banded = points[points["low"].notna() & points["high"].notna()] if "low" in points else points.iloc[:0]
+    banded = points[points[kind.low].notna() & points[kind.high].notna()]
     if len(banded) > 1 and kind.mode == "lines":
         along, back = _rounded(banded[kind.x]), _rounded(banded[kind.x])[::-1]
-        outline = [*_rounded(banded["low"]), *_rounded(banded["high"])[::-1]]
+        outline = [*_rounded(banded[kind.low]), *_rounded(banded[kind.high])[::-1]]
         drawn.append(
             {
                 "type": "scatter",
@@ -161,9 +173,9 @@ def _line_trace(points: pd.DataFrame, line: CurveLine, kind: CurveKind, colour: 
         "meta": colour,
         "hovertemplate": f"{name}<br>{kind.x_title} %{{x:.3f}}<br>{kind.y_title} %{{y:.3f}}<extra></extra>",
     }
-    if kind.mode != "lines" and "low" in points:
-        up = (points["high"] - points[kind.y]).clip(lower=0)
-        down = (points[kind.y] - points["low"]).clip(lower=0)
+    if kind.mode != "lines":
+        up = (points[kind.high] - points[kind.y]).clip(lower=0)
+        down = (points[kind.y] - points[kind.low]).clip(lower=0)
         trace["error_y"] = {
             "type": "data",
             "symmetric": False,

@@ -16,6 +16,9 @@ METHODS: dict[str, str] = {
     "Obuchowski": "AUCs have Obuchowski's variance, which treats all images of a person as one draw",
     "Newcombe": "Newcombe's method 5 stands in at perfect separation",
     "Wilson": "shares have Wilson's interval",
+    "influence function": "average precision has the interval of its influence function",
+    "sandwich": "calibration comes from a logistic regression whose variance treats a person's images as one draw",
+    "Bonferroni": "summaries over all groups of an attribute have intervals for all of its pairs at once",
     "bootstrap": "the bootstrap draws persons, with all of their images",
 }
 CITED = {
@@ -46,7 +49,7 @@ def methods_paragraphs(result: CheckResult) -> list[str]:
     level = f"{100 * float(settings.get('confidence_level', 0.95)):.4g} %"
     used = " ".join(distinct([*result.estimates["method"], *result.contrasts["method"]])).lower()
     named = [key for key in METHODS if key.lower() in used]
-    how = "; ".join(f"{METHODS[key]} [{CITED[key]}]" for key in named)
+    how = "; ".join(METHODS[key] + (f" [{CITED[key]}]" if key in CITED else "") for key in named)
     unit = (
         "Persons, not images, are what the intervals count"
         if settings.get("has_persons", True)

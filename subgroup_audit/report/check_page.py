@@ -93,6 +93,7 @@ def check_parts(result: CheckResult, title: str) -> dict[str, Any]:
         "style": resource("style.css") + resource("check.css"),
         "script": resource("page.js"),
         "methods": methods,
+        "resampled": bool(result.estimates["method"].str.contains("bootstrap").any()),
         "references": check_methods.references_cited(methods, REFERENCES),
         "glossary": check_methods.GLOSSARY,
         "version": _version(),

@@ -20,7 +20,7 @@ OWN = "per group"
 AT_THRESHOLD = ("sensitivity", "specificity", "ppv", "npv", "selection_rate")
 WITH_OWN = ("sensitivity", "specificity")
 OF_CALIBRATION = ("calibration_slope", "calibration_intercept", "expected_calibration_error", "brier_score")
-COUNTS = ("tp", "fn", "fp", "tn")
+COUNTS = ("true_positive", "false_negative", "false_positive", "true_negative")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class GroupLine:
     ----------
     measured : measure -> row of `estimates`, at the operating point that all groups share
     own : measure -> row of `estimates`, at the group's own operating point
-    counts : tp, fn, fp, tn with their share of the positives or negatives; empty where withheld
+    counts : the four counts with their share of the positives or negatives; empty where withheld
     """
 
     attribute: str
@@ -138,7 +138,7 @@ def _lines(
                 group=group,
                 is_first=attribute != before,
                 is_reference=references.get(attribute) == group,
-                head=next(iter(values.values())),
+                head=values.get("auc", next(iter(values.values()))),
                 measured=values,
                 own=of_own.get((attribute, group), {}),
                 gap=gap,
@@ -165,8 +165,11 @@ def _counts(frame: pd.DataFrame) -> dict[tuple[str, str], dict[str, tuple[int, f
     for row in rows_of(frame[~frame["threshold_rule"].str.startswith(OWN)]):
         if not all(is_number(row[name]) for name in COUNTS):
             continue
-        positive, negative = row["tp"] + row["fn"], row["fp"] + row["tn"]
-        sizes = {"tp": positive, "fn": positive, "fp": negative, "tn": negative}
+        positive, negative = (
+            row["true_positive"] + row["false_negative"],
+            row["false_positive"] + row["true_negative"],
+        )
+        sizes = dict(zip(COUNTS, (positive, positive, negative, negative), strict=True))
         shares = {name: (int(row[name]), row[name] / sizes[name] if sizes[name] else 0.0) for name in COUNTS}
         found.setdefault((row["attribute"], row["group"]), shares)
     return found

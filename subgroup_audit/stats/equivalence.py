@@ -73,7 +73,7 @@ def equivalence_verdict(
     excludes_zero = interval.low > 0.0 or interval.high < 0.0
     p_equivalence = None if margin is None else _tost_p(gap, margin)
     is_within = p_equivalence is not None and p_equivalence < 1.0 - confidence_level
-    detectable = _detectable(gap, confidence_level, power)
+    detectable = detectable_gap(gap, confidence_level, power)
     limits = f"{100 * confidence_level:.4g} % interval {interval.low:+.3f} to {interval.high:+.3f}"
     numbers = f"{gap.estimate:+.3f} ({limits})"
     name, sentence = _word(numbers, margin, detectable, power, excludes_zero=excludes_zero, is_within=is_within)
@@ -119,7 +119,8 @@ def _one_sided_p(gap: Estimate, bound: float, *, side: int) -> float:
     return one_sided_tail(gap.limits, bound, side)
 
 
-def _detectable(gap: Estimate, confidence_level: float, power: float) -> float | None:
+def detectable_gap(gap: Estimate, confidence_level: float = 0.95, power: float = 0.8) -> float | None:
+    """The gap that data like these would show with probability `power`; None without a standard error."""
     if gap.standard_error is None or not gap.standard_error > 0.0:
         return None
     quantiles = normal_quantile((1.0 - confidence_level) / 2.0) + normal_quantile(1.0 - power)

@@ -24,6 +24,7 @@ HOSTILE = (
 N_IMAGES = 1600
 RULE = "youden, cross-fitted over 5 folds of persons"
 RATES = ("sensitivity", "specificity", "ppv", "npv", "selection_rate", "f1", "accuracy")
+COUNTS = ("true_positive", "false_negative", "false_positive", "true_negative")
 CALIBRATION = ("calibration_slope", "calibration_intercept", "expected_calibration_error", "brier_score")
 
 
@@ -140,13 +141,21 @@ def add_curves(curves: dict[str, list[pd.DataFrame]], where: dict[str, Any], y_t
     tp, fn, fp, tn = counts.T
     sensitivity, alarm = tp / (tp + fn), fp / (fp + tn)
     precision = np.where(tp + fp > 0, tp / np.maximum(tp + fp, 1), 1.0)
-    band = {"low": np.clip(sensitivity - 0.05, 0, 1), "high": np.clip(sensitivity + 0.05, 0, 1)}
+    band = {
+        "sensitivity_low": np.clip(sensitivity - 0.05, 0, 1),
+        "sensitivity_high": np.clip(sensitivity + 0.05, 0, 1),
+    }
     roc = {"false_positive_rate": alarm, "sensitivity": sensitivity, **band, "threshold": steps}
     curves["roc"].append(pd.DataFrame({**where, **roc}))
-    recalled = {"recall": sensitivity, "precision": precision, "low": precision - 0.05, "high": precision + 0.05}
+    recalled = {
+        "recall": sensitivity,
+        "precision": precision,
+        "precision_low": precision - 0.05,
+        "precision_high": precision + 0.05,
+    }
     curves["precision_recall"].append(pd.DataFrame({**where, **recalled}))
     bins = pd.DataFrame({"bin": np.minimum((y_score * 5).astype(int), 4), "y": y_true, "s": y_score})
-    found = bins.groupby("bin").agg(predicted=("s", "mean"), observed=("y", "mean"), n_images=("y", "size"))
+    found = bins.groupby("bin").agg(mean_score=("s", "mean"), observed=("y", "mean"), n_images=("y", "size"))
     found["n_positive"] = bins.groupby("bin")["y"].sum()
     limits = {"low": found["observed"] - 0.05, "high": found["observed"] + 0.05}
     curves["reliability"].append(found.assign(**where, **limits).reset_index(drop=True))
@@ -155,7 +164,7 @@ def add_curves(curves: dict[str, list[pd.DataFrame]], where: dict[str, Any], y_t
     benefit = (at[:, 0] - at[:, 2] * grid / (1 - grid)) / len(y_true)
     decided = {"threshold": grid, "net_benefit": benefit, "treat_all": 0.0, "low": benefit, "high": benefit}
     curves["net_benefit"].append(pd.DataFrame({**where, **decided}))
-    one = dict(zip(("tp", "fn", "fp", "tn"), confusion(y_true, y_score, 0.35), strict=True))
+    one = dict(zip(COUNTS, confusion(y_true, y_score, 0.35), strict=True))
     curves["confusion"].append(pd.DataFrame([{**where, "threshold_rule": RULE, "threshold": 0.35, **one}]))
 
 
