@@ -14,6 +14,8 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _LANES = 64
 _HALF = 32
+# Steps whose sums of counts (255 at most, doubled for positives) fit 16 bits, and whose sums of pairs fit 32.
+_STRETCH = 128
 
 
 @numba.njit(inline="always")
@@ -84,29 +86,34 @@ def draw_stratum(counts, key, second_key, thresholds):  # type: ignore[no-untype
 
 @numba.njit(nogil=True, cache=True)
 def concordance(counts, codes, kinds, twice_concordant, twice_positives, negatives):  # type: ignore[no-untyped-def]
-    """Twice the concordant pairs, twice the positives, and the negatives of 64 resamples, in place.
+    """Twice the concordant pairs, twice the positives, and the negatives of 64 resamples, added in place.
 
     `codes` are rows of `counts` in score order; `kinds` 0 is a negative, 2 a positive, and a positive tied
     with negatives comes twice as kind 1, before and after them.
     """
-    below = np.zeros(_LANES, dtype=np.uint32)
-    twice_positive = np.zeros(_LANES, dtype=np.uint32)
-    total = np.zeros(_LANES, dtype=np.uint64)
-    for step in range(codes.shape[0]):
-        row = counts[codes[step]]
-        kind = np.uint32(kinds[step])
-        if kind == 0:
-            for lane in range(_LANES):
-                below[lane] += np.uint32(row[lane])
-        else:
-            for lane in range(_LANES):
-                weight = np.uint32(row[lane]) * kind
-                twice_positive[lane] += weight
-                total[lane] += np.uint64(weight) * np.uint64(below[lane])
-    for lane in range(_LANES):
-        twice_concordant[lane] = total[lane]
-        twice_positives[lane] = twice_positive[lane]
-        negatives[lane] = below[lane]
+    n_steps = codes.shape[0]
+    below = np.empty(_LANES, dtype=np.uint16)
+    drawn = np.empty(_LANES, dtype=np.uint16)
+    pairs = np.empty(_LANES, dtype=np.uint32)
+    for start in range(0, n_steps, _STRETCH):
+        below[:] = 0
+        drawn[:] = 0
+        pairs[:] = 0
+        for step in range(start, min(start + _STRETCH, n_steps)):
+            row = counts[codes[step]]
+            kind = np.uint16(kinds[step])
+            if kind == 0:
+                for lane in range(_LANES):
+                    below[lane] = np.uint16(below[lane] + np.uint16(row[lane]))
+            else:
+                for lane in range(_LANES):
+                    weight = np.uint16(np.uint16(row[lane]) * kind)
+                    drawn[lane] = np.uint16(drawn[lane] + weight)
+                    pairs[lane] += np.uint32(weight) * np.uint32(below[lane])
+        for lane in range(_LANES):
+            twice_concordant[lane] += np.int64(pairs[lane]) + np.int64(drawn[lane]) * negatives[lane]
+            twice_positives[lane] += drawn[lane]
+            negatives[lane] += below[lane]
 
 
 @numba.njit(nogil=True, cache=True)

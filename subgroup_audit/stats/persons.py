@@ -122,7 +122,8 @@ class PersonDraws:
         Each cell is (y_true, y_score, person). The numbers are those of `auc_replicates` one by one.
         """
         # Models of one test set come with one array of persons, which is looked up once.
-        codes = {id(person): self.codes(person) for _, _, person in cells}
+        distinct = {id(person): person for _, _, person in cells}
+        codes = {key: self.codes(person) for key, person in distinct.items()}
         return self._replicate([self._rank(*cell[:2], codes[id(cell[2])]) for cell in cells])
 
     def weighted_auc_replicates(
