@@ -92,7 +92,10 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
             steps.predictions_step(study, cohorts, fits), steps.gather_predictions, cohorts, *fits
         )
         audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
-        run.report(source, cohorts, samples, fits, predictions, audit)
+        why = run.step(
+            steps.diagnosis_step(study, cohorts, predictions, fits), steps.diagnose, cohorts, predictions, *fits
+        )
+        run.report(source, cohorts, samples, fits, predictions, audit, why)
         return run.summary
 
 
@@ -173,21 +176,24 @@ class _Run:
         fits: list[Done],
         predictions: Done,
         audit: Done,
+        why: Done,
     ) -> None:
         """Render the report unless it is there already, and publish it at the top of the run folder."""
-        step = steps.report_step(self.study, [source, cohorts, samples, *fits, audit], self.summary.failures)
+        step = steps.report_step(self.study, [source, cohorts, samples, *fits, audit, why], self.summary.failures)
         if self.folder.is_done(step) and self._is_published(step):
             self.watcher.reuse(step.name)
             self.summary.reused.append(step.name)
         else:
             with self._timed(step.name), self.folder.writing(step) as work:
-                gathered = steps.RunParts(self.study, source, cohorts, samples, fits, audit, self.summary.failures)
+                gathered = steps.RunParts(
+                    self.study, source, cohorts, samples, fits, audit, why, self.summary.failures
+                )
                 provenance = {**self._provenance(fits), **steps.count_cohorts(cohorts)}
                 steps.write_report(gathered, work, provenance)
             steps.publish_report(self.folder, step)
             steps.publish_data(self.folder, cohorts, predictions)
             self.summary.done.append(step.name)
-            self._record(step, [source, cohorts, samples, *fits, audit], provenance)
+            self._record(step, [source, cohorts, samples, *fits, audit, why], provenance)
         self.summary.estimates, self.summary.contrasts = steps.read_result_frames(audit)
         self.summary.seconds = time.time() - self.started
 
@@ -250,6 +256,7 @@ def render_again(path: Path) -> Path:
             by_name["samples"],
             [done for done in found if done.step.name == "fit"],
             by_name["audit"],
+            by_name["diagnosis"],
             failures,
         )
         step = steps.report_step(study, found, failures)

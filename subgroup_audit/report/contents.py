@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from subgroup_audit.errors import ReportError
-from subgroup_audit.schema import AuditResult
+from subgroup_audit.schema import WATERFALL_COLUMNS, AuditResult
 from subgroup_audit.study import Study
 
 # The columns that the page reads; a frame may carry more.
@@ -30,6 +30,7 @@ FRAME_COLUMNS: Mapping[str, tuple[str, ...]] = {
         "share_of_test_images_of_seen_persons",
     ),
     "image_level_leakage": ("train_cohort", "test_cohort"),
+    "waterfall": tuple(column.name for column in WATERFALL_COLUMNS),
 }
 
 # The steps whose failure explains why a part is absent, and what the page calls the part.
@@ -43,6 +44,7 @@ PART_STEPS: Mapping[str, tuple[str, ...]] = {
     "leakage": ("leakage", "cohort"),
     "image_level_leakage": ("leakage", "cohort"),
     "samples": ("sample", "pixel", "image"),
+    "waterfall": ("diagnosis", "fit", "train"),
 }
 PART_NAMES: Mapping[str, str] = {
     "result": "The audit's estimates and gaps",
@@ -54,6 +56,7 @@ PART_NAMES: Mapping[str, str] = {
     "leakage": "The leakage certificate",
     "image_level_leakage": "What an image-level split would leak",
     "samples": "The sample radiographs",
+    "waterfall": "The gap waterfall",
 }
 
 
@@ -103,6 +106,7 @@ class RunContents:
     table1: pd.DataFrame | None = None
     leakage: pd.DataFrame | None = None
     image_level_leakage: pd.DataFrame | None = None
+    waterfall: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -11,6 +11,7 @@ from subgroup_audit.steps.data import (
     samples_step,
     source_step,
 )
+from subgroup_audit.steps.diagnosis import diagnose, diagnosis_step
 from subgroup_audit.steps.environment import describe_environment, timestamp
 from subgroup_audit.steps.fits import PlannedFit, PreparedFit, check_models, fit_spec, plan_fits, prepare_jobs
 from subgroup_audit.steps.page import (
@@ -44,6 +45,8 @@ __all__ = [
     "count_cohorts",
     "decode_pixels",
     "describe_environment",
+    "diagnose",
+    "diagnosis_step",
     "draw_samples",
     "fit_spec",
     "gather_predictions",

@@ -15,6 +15,7 @@ import pandas as pd
 from subgroup_audit.engine import FitFailure
 from subgroup_audit.report import Problem, RunContents, Sample, render_report
 from subgroup_audit.steps.data import DESIGN_FRAMES
+from subgroup_audit.steps.diagnosis import read_diagnosis
 from subgroup_audit.steps.results import read_result
 from subgroup_audit.store import Done, RunFolder, Step, read_frames, read_json
 from subgroup_audit.study import Study
@@ -33,6 +34,7 @@ class RunParts:
     samples: Done
     fits: Sequence[Done]
     audit: Done
+    diagnosis: Done
     failures: Sequence[FitFailure]
 
 
@@ -64,6 +66,7 @@ def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
         result=read_result(parts.audit),
         history=read_history(parts.fits),
         **read_frames(parts.cohorts.folder, DESIGN_FRAMES),
+        **read_diagnosis(parts.diagnosis),
         notes=tuple(dict.fromkeys(notes)),
         samples=read_samples(parts.samples.folder),
         problems=tuple(Problem(f"fit {f.label}", f.message, shorten_paths(f.details)) for f in parts.failures),

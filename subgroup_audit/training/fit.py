@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from subgroup_audit.errors import TrainingError
-from subgroup_audit.schema import History, Predictions
+from subgroup_audit.schema import History, Predictions, Stages
 from subgroup_audit.training.architecture import Built, Network, build_network
 from subgroup_audit.training.augment import is_off
 from subgroup_audit.training.batch_norm import moving_norms, recomputed_norms, set_momentum
@@ -337,13 +337,15 @@ def _score_stages(fit: _Fit, train: Labels, val: Labels, progress: Progress) -> 
         ):
             for split, labels in (("train", train), ("val", val)):
                 frames.append(_stage(fit, "recomputed", split, labels.image_ids, _score(fit, labels)))
-    return pd.concat(frames, ignore_index=True)
+    return Stages(pd.concat(frames, ignore_index=True), origin=f"stages of fit {fit.spec.label}").frame
 
 
 def _stage(fit: _Fit, stage: str, split: str, image_ids: Sequence[str], scores: FloatArray) -> pd.DataFrame:
     wide = pd.DataFrame(scores.astype(np.float64), columns=list(fit.spec.findings))
-    wide = wide.assign(stage=stage, split=split, image_id=list(image_ids), draw=np.arange(len(wide)))
-    return wide.melt(["stage", "split", "image_id", "draw"], var_name="finding", value_name="y_score")
+    wide = wide.assign(
+        fit_id=fit.spec.fit_id, stage=stage, split=split, image_id=list(image_ids), draw=np.arange(len(wide))
+    )
+    return wide.melt(["fit_id", "stage", "split", "image_id", "draw"], var_name="finding", value_name="y_score")
 
 
 def _score(fit: _Fit, labels: Labels) -> FloatArray:
