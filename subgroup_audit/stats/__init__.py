@@ -30,7 +30,7 @@ from subgroup_audit.stats.linear import auc_contrast, combine
 from subgroup_audit.stats.matching import common_mix, matched_auc_gap
 from subgroup_audit.stats.mixes import AdjustedGap, MixedComponents, gap_change, gap_replicates
 from subgroup_audit.stats.multiplicity import adjust_p_values
-from subgroup_audit.stats.permutation import permutation_gap_test
+from subgroup_audit.stats.permutation import permutation_gap_test, permutation_pair_test
 from subgroup_audit.stats.persons import PersonDraws
 from subgroup_audit.stats.power import (
     SampleSize,
@@ -91,6 +91,7 @@ __all__ = [
     "max_t",
     "minimal_detectable_gap",
     "permutation_gap_test",
+    "permutation_pair_test",
     "placement_regression",
     "pool_sides",
     "range_over_groups",
