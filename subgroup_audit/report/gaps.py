@@ -25,7 +25,7 @@ VERDICT_KEYS: dict[str, str] = {
     "not estimable": "absent",
     "descriptive": "descriptive",
 }
-TESTED_KINDS = ("subgroup_gap", "transfer_gap")
+TESTED_KINDS = ("subgroup_gap", "transfer_gap", "gap_of_gaps")
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,8 @@ def comparison_label(row: dict[str, Any]) -> str:
         return f"Trained on {train}: {test} − {other}"
     if row["kind"] == "transfer_gap":
         return f"Tested on {test}: trained on {train} − {other}"
+    if row["kind"] == "gap_of_gaps":
+        return f"{test} − {other}: trained on {train} − trained on {other}"
     if row["kind"] == "generalization_gap":
         return f"{train}" if train == test else f"{train}, on {test}"
     return f"{row['minuend']} − {row['subtrahend']}"

@@ -25,6 +25,19 @@ REFERENCES: dict[str, str] = {
     "Statistics 1979;6:65-70.",
     "Benjamini and Hochberg 1995": "Benjamini Y, Hochberg Y. Controlling the false discovery rate: a practical "
     "and powerful approach to multiple testing. J R Stat Soc B 1995;57:289-300.",
+    "Glocker 2023": "Glocker B, Jones C, Bernhardt M, Winzeck S. Algorithmic encoding of protected "
+    "characteristics in chest X-ray disease detection models. eBioMedicine 2023;89:104467. "
+    "doi:10.1016/j.ebiom.2023.104467",
+    "Janes and Pepe 2009": "Janes H, Pepe MS. Adjusting for covariate effects on classification accuracy "
+    "using the covariate-adjusted receiver operating characteristic curve. Biometrika 2009;96:371-382. "
+    "doi:10.1093/biomet/asp002",
+    "Robins 2000": "Robins JM, Hernan MA, Brumback B. Marginal structural models and causal inference in "
+    "epidemiology. Epidemiology 2000;11:550-560. doi:10.1097/00001648-200009000-00011",
+    "Dodd and Pepe 2003": "Dodd LE, Pepe MS. Semiparametric regression for the area under the receiver "
+    "operating characteristic curve. Journal of the American Statistical Association 2003;98:409-417. "
+    "doi:10.1198/016214503000198",
+    "Kallus and Zhou 2019": "Kallus N, Zhou A. The fairness of risk scores beyond classification: bipartite "
+    "ranking and the xAUC metric. NeurIPS 2019. arXiv:1902.05826",
     "Shih 2019": "Shih G, Wu CC, Halabi SS, et al. Augmenting the National Institutes of Health chest radiograph "
     "dataset with expert annotations of possible pneumonia. Radiology: AI 2019;1:e180041. "
     "doi:10.1148/ryai.2019180041",
@@ -38,6 +51,16 @@ METHOD_REFERENCES = {
     "newcombe": "Newcombe 2006",
     "mover": "Zou and Donner 2008",
 }
+CASE_MIX_PARAGRAPH = (
+    "Every subgroup gap was estimated again with the recorded mix of the two groups made equal: by "
+    "re-weighting both test sets to their pooled mix of class and strata [Glocker 2023]; within strata, "
+    "averaged over strata with the positives' common weights [Janes and Pepe 2009]; by stabilised "
+    "inverse-probability weights from a logistic model within each class, cut at their 99th percentile "
+    "[Robins 2000]; and by regression of each positive's placement among the negatives of its own group on "
+    "group and covariates, with persons as clusters and the variance of the negatives included [Dodd and Pepe"
+    " 2003]. Intervals count what each person adds to the estimate, the estimated weights included. Beside "
+    "them stands the difference of the two cross-group AUCs [Kallus and Zhou 2019]."
+)
 MONITORS = {"val_auc": "validation AUC", "val_loss": "validation loss"}
 MULTIPLICITY = {
     "holm": ("Holm's step-down method", "Holm 1979"),
@@ -108,6 +131,8 @@ def methods_paragraphs(contents: RunContents) -> list[str]:
     paragraphs = [_data_paragraph(contents), _training_paragraph(study)]
     if contents.result is not None:
         paragraphs.append(_statistics_paragraph(contents))
+        if contents.result.case_mix is not None and len(contents.result.case_mix):
+            paragraphs.append(CASE_MIX_PARAGRAPH)
     version = contents.provenance.get("version")
     paragraphs.append(f"The audit was made with subgroup_audit{f' {version}' if version else ''}.")
     return paragraphs
@@ -235,7 +260,7 @@ def _statistics_paragraph(contents: RunContents) -> str:
     methods = distinct([*result.estimates["method"], *result.contrasts["method"]])
     named = [method for method in methods if method and method not in {"nan", "none"}]
     words = distinct(method_words(method) for method in named if "MOVER" not in method)
-    combined = "; those of gaps combine two of them (MOVER)" if any("MOVER" in name for name in named) else ""
+    combined = _combined_words(named)
     cited = [ref for key, ref in METHOD_REFERENCES.items() if key in " ".join(named).lower()]
     name = str(settings.get("multiplicity", analysis.multiplicity))
     corrected, reference = MULTIPLICITY.get(name, ("", ""))
@@ -245,13 +270,31 @@ def _statistics_paragraph(contents: RunContents) -> str:
         else " P-values were not adjusted."
     )
     return (
-        "Performance is the area under the ROC curve, averaged over seeds. "
+        f"Performance is the area under the ROC curve{_seed_words(study)} "
         f"Intervals at {level} confidence come from {listed(words)}{combined}{_cite(cited)}; "
         f"percentile bootstrap intervals over {resamples} draws of persons stand beside them"
         f"{_cite(('Efron and Tibshirani 1993',))}. Gaps are differences of AUC on the same draws. "
         f"Differences within ±{decimal(analysis.margin, 2)} AUC counted as no gap, judged by two one-sided tests"
         f"{_cite(('Schuirmann 1987',))}.{multiplicity} Cells with fewer than {analysis.min_persons} positive or "
         "negative persons are marked as small."
+    )
+
+
+def _combined_words(methods: list[str]) -> str:
+    """Which intervals are put together from others."""
+    if not any("MOVER" in name for name in methods):
+        return ""
+    is_longer = any("linear functions" in name for name in methods)
+    longer = ", those of sums of AUCs all of theirs" if is_longer else ""
+    return f"; those of gaps combine two of them{longer} (MOVER)"
+
+
+def _seed_words(study: Study) -> str:
+    if len(study.seeds) > 1:
+        return ", averaged over seeds."
+    return (
+        " of one fit a cell: with a single training seed the intervals are for these trained models, and what "
+        "another training would give is not in them."
     )
 
 

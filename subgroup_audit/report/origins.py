@@ -10,11 +10,15 @@ import pandas as pd
 
 from subgroup_audit.diagnosis import METADATA_MODEL
 from subgroup_audit.report.contents import RunContents, distinct, isolated, rows_of
-from subgroup_audit.report.gaps import TESTED_KINDS, is_corrected_away, ranked, verdict_counts
+from subgroup_audit.report.gaps import is_corrected_away, ranked, verdict_counts
 from subgroup_audit.report.matrix import headline_finding, matrix_cells
 from subgroup_audit.report.numerals import decimal, is_number, listed, plural
+from subgroup_audit.report.survival import overall_sentence
 
 MAX_PAIRS = 4
+
+# The gaps between two groups, a column each; a gap of gaps is about four cells.
+PAIR_KINDS = ("subgroup_gap", "transfer_gap")
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,12 @@ def origin(contents: RunContents) -> Origin:
     if contents.result is None:
         return Origin((), 0, ())
     contrasts = contents.result.contrasts
-    tested = ranked(contrasts[contrasts["kind"].isin(TESTED_KINDS)])
+    tested = ranked(contrasts[contrasts["kind"].isin(PAIR_KINDS)])
     by_pair = _rows_by_pair(tested)
     pairs = tuple(_pair_tally(rows) for rows in list(by_pair.values())[:MAX_PAIRS])
     found = (
         _persistence(tested),
+        overall_sentence(contents.result.case_mix),
         baseline_sentence(contents.result.estimates),
         leakage_sentence(contents.leakage),
     )
@@ -76,7 +81,7 @@ def _pair_tally(rows: list[dict[str, Any]]) -> PairTally:
     """Groups in the order of a subgroup gap where there is one: that order has the reference second."""
     named = next((row for row in rows if row["kind"] == "subgroup_gap"), rows[0])
     first, second = _pair(named)
-    kinds = {kind: _kind_tally([row for row in rows if row["kind"] == kind]) for kind in TESTED_KINDS}
+    kinds = {kind: _kind_tally([row for row in rows if row["kind"] == kind]) for kind in PAIR_KINDS}
     return PairTally(first, second, kinds)
 
 

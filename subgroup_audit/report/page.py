@@ -21,7 +21,9 @@ from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels,
 from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
 from subgroup_audit.report.origins import origin
 from subgroup_audit.report.samples import pictures_by_cohort
+from subgroup_audit.report.spreads import spread_table, worst_group_sentences
 from subgroup_audit.report.static import write_figures
+from subgroup_audit.report.survival import SHOWN_AT_ONCE, reading_of_way, survival
 from subgroup_audit.report.tables import report_tables, to_csv, write_tables
 from subgroup_audit.study import Reference
 
@@ -30,6 +32,7 @@ MAX_EMBEDDED_CSV = 400_000
 SECTIONS: Mapping[str, str] = {
     "matrix": "Every model on every group",
     "gaps": "Gaps",
+    "case_mix": "Does the gap survive?",
     "train_test": "Training against test",
     "curves": "Learning curves",
     "flow": "Who is in the cohorts",
@@ -95,7 +98,15 @@ def page_parts(contents: RunContents) -> dict[str, Any]:
 def section_order(contents: RunContents) -> list[str]:
     """The sections in the study's order; the cohorts are always shown, since every number rests on them."""
     asked: list[str] = list(contents.study.figures)
+    if "gaps" in asked and _has_case_mix(contents):
+        asked.insert(asked.index("gaps") + 1, "case_mix")
     return asked if "flow" in asked else [*asked, "flow"]
+
+
+def _has_case_mix(contents: RunContents) -> bool:
+    """Whether any subgroup gap was estimated at an equal mix too."""
+    result = contents.result
+    return result is not None and result.case_mix is not None and len(result.case_mix) > 0
 
 
 def _audit_parts(contents: RunContents) -> dict[str, Any]:
@@ -114,6 +125,10 @@ def _audit_parts(contents: RunContents) -> dict[str, Any]:
         "panel_names": panel_names(panels),
         "forests": [found for found in forests if found.rows],
         "dumbbell": pairs if pairs.rows else None,
+        "spreads": spread_table(result.spreads),
+        "worst_groups": worst_group_sentences(result.spreads),
+        "survival": survival(result.case_mix, study.analysis.margin),
+        "shown_at_once": SHOWN_AT_ONCE,
         "unmatched": unmatched_references(contents.study.reference, panels, pairs),
         "settings": result.settings,
     }
@@ -178,8 +193,11 @@ def page_environment() -> jinja2.Environment:
         verdict_words=sentences.VERDICT_WORDS,
         verdict_keys=VERDICT_KEYS,
         kind_names=sentences.KIND_NAMES,
+        kind_plurals=sentences.KIND_PLURALS,
+        panel_note=sentences.panel_note,
         kind_questions=sentences.KIND_QUESTIONS,
         reading_of_row=sentences.reading_of_row,
+        reading_of_way=reading_of_way,
         gap_sentence=sentences.gap_sentence,
         is_number=numerals.is_number,
         macro_mean=MACRO_MEAN,

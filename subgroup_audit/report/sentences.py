@@ -17,7 +17,7 @@ from subgroup_audit.report.gaps import (
     verdict_counts,
     verdict_key,
 )
-from subgroup_audit.report.matrix import MACRO_MEAN
+from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel
 from subgroup_audit.report.numerals import count, decimal, interval, is_number, plural, signed
 from subgroup_audit.schema import AuditResult
 from subgroup_audit.study import Study
@@ -25,11 +25,16 @@ from subgroup_audit.study import Study
 KIND_NAMES: Mapping[str, str] = {
     "subgroup_gap": "Subgroup gap",
     "transfer_gap": "Transfer gap",
+    "gap_of_gaps": "Gap of gaps",
     "generalization_gap": "Train/test gap",
+}
+KIND_PLURALS: Mapping[str, str] = {
+    kind: "Gaps of gaps" if kind == "gap_of_gaps" else f"{name}s" for kind, name in KIND_NAMES.items()
 }
 KIND_QUESTIONS: Mapping[str, str] = {
     "subgroup_gap": "Same model, two patient groups: does it work better in one?",
     "transfer_gap": "Same test patients, two training groups: does it matter who was trained on?",
+    "gap_of_gaps": "Does the gap between two groups depend on which of them was trained on?",
     "generalization_gap": "Same model, images it learned from and new ones: how much is lost?",
 }
 VERDICT_WORDS: Mapping[str, str] = {
@@ -211,12 +216,15 @@ def gap_sentence(row: dict[str, Any]) -> str:
     """One gap in plain words: both terms, on whom, and which is higher."""
     if not is_number(row["estimate"]):
         return f"{row['minuend']} against {row['subtrahend']}: not estimable."
-    high, low = decimal(row["minuend_estimate"]), decimal(row["subtrahend_estimate"])
+    shown = signed if row["kind"] == "gap_of_gaps" else decimal
+    high, low = shown(row["minuend_estimate"]), shown(row["subtrahend_estimate"])
     train, test, other, model = (isolated(row[name]) for name in ("train_cohort", "test_group", "other", "model"))
     sentences = {
         "subgroup_gap": f"{model} trained on {train} reaches AUC {high} in {test} and {low} in {other}.",
         "transfer_gap": f"In {test}, {model} reaches AUC {high} when trained on {train} and {low} when trained "
         f"on {other}.",
+        "gap_of_gaps": f"{test} minus {other}, {model} differs by {high} AUC when trained on {train} and by {low} "
+        f"when trained on {other}.",
         "generalization_gap": f"{model} trained on {train} reaches AUC {high} on its training images and {low} "
         "on test persons.",
     }
@@ -231,7 +239,7 @@ def limits_sentence(contrasts: pd.DataFrame) -> str:
         if len(values):
             low, high = decimal(values.min(), 2), decimal(values.max(), 2)
             span = low if low == high else f"{low} to {high}"
-            parts.append(f"{span} AUC for {KIND_NAMES[kind].lower()}s")
+            parts.append(f"{span} AUC for {KIND_PLURALS[kind].lower()}")
     if not parts:
         return "How small a gap these data could have shown was not estimated."
     return (
@@ -280,6 +288,20 @@ def _fits_fact(contents: RunContents) -> Fact | None:
         return None
     seeds = len(contents.study.seeds)
     return Fact(count(fits), "trained models" if seeds == 1 else f"trained models ({seeds} seeds)")
+
+
+def panel_note(panel: MatrixPanel) -> str:
+    """What the full table of a matrix adds: that one seed knows nothing of others, and how the band was had."""
+    rows = [cell.row for line in panel.cells for cell in line if cell.row]
+    if not rows:
+        return ""
+    seeds = (
+        "One seed was trained: how much another training would change is not known, and the intervals are for "
+        "these trained models. "
+    )
+    methods = [str(row["band_method"]) for row in rows if row["band_method"]]
+    band = f"Band: {methods[0]}." if methods else ""
+    return f"{seeds if rows[0]['n_seeds'] == 1 else ''}{band}".strip()
 
 
 def reading_of_row(row: dict[str, Any]) -> str:
