@@ -72,7 +72,8 @@ def survival(case_mix: pd.DataFrame | None, margin: float) -> Survival | None:
         return None
     stored = case_mix["margin"].dropna()
     margin = float(stored.iloc[0]) if len(stored) else margin
-    limits = pd.concat([case_mix[name].abs() for name in ("estimate", "low", "high")])
+    gaps = case_mix[case_mix["adjustment"] != XAUC]
+    limits = pd.concat([gaps[name].abs() for name in ("estimate", "low", "high")])
     axis = difference_axis(limits.tolist(), margin)
     groups = by_importance(case_mix)
     names = varying(case_mix)
@@ -110,10 +111,10 @@ def overall_sentence(case_mix: pd.DataFrame | None) -> str:
     if len(gaps) == 1:
         verdict = "is still shown" if still else "is no longer shown, which is not evidence that it is gone"
         return f"With {held} made equal, the gap {verdict}."
-    tail = (
-        "" if still == len(gaps) else " The others are no longer shown, which is not evidence that they are gone."
-    )
-    return f"With {held} made equal, {count(still)} of the {count(len(gaps))} subgroup gaps are still shown.{tail}"
+    if still == len(gaps):
+        return f"With {held} made equal, all {count(still)} subgroup gaps are still shown."
+    others = "The others are no longer shown, which is not evidence that they are gone."
+    return f"With {held} made equal, {count(still)} of {count(len(gaps))} subgroup gaps are still shown. {others}"
 
 
 def _held(groups: Sequence[Sequence[Mapping[str, Any]]]) -> str:
