@@ -13,10 +13,10 @@ from subgroup_audit.cli.check_options import (
     Formats,
     check_format,
     check_outputs,
+    group_words,
+    judging_words,
     one_word,
-    parse_bands,
-    parse_margins,
-    parse_references,
+    value_words,
     write_outputs,
 )
 from subgroup_audit.cli.places import CacheFolder
@@ -116,26 +116,10 @@ def check(
     from subgroup_audit.checking.check import check as check_predictions
     from subgroup_audit.checking.formats import render
 
-    options = check_model.ModelOptions(
-        study,
-        data,
-        dataset,
-        weights,
-        entry_point or None,
-        outputs,
-        normalise,
-        image_size,
-        channels,
-        device,
-    )
-    columns: dict[str, Any] = {
-        "label": label,
-        "score": score,
-        "person": person,
-        "image": image,
-        "split": split,
-        "model": model,
-    }
+    columns: dict[str, Any]
+    columns = {"label": label, "score": score, "person": person, "image": image, "split": split, "model": model}
+    about_model = (study, data, dataset, weights, entry_point or None, outputs, normalise, image_size, channels)
+    options = check_model.ModelOptions(*about_model, device)
     source: Any = file
     notes: tuple[str, ...] = ()
     if check_model.is_model(file, options):
@@ -147,22 +131,9 @@ def check(
     result = check_predictions(
         source,
         **columns,
-        group=group,
-        intersect=intersect or (),
-        bands=parse_bands(bands or []),
-        scores=scores,  # type: ignore[arg-type]  # checked there, with the nearest word
-        positive=positive,
-        negative=negative,
-        uncertain=uncertain,  # type: ignore[arg-type]  # checked there
-        allow_missing_scores=allow_missing_scores,
-        encoding=encoding,
-        metric=metric,
-        measures=measure,
-        margin=parse_margins(margin or [], metric or []),
-        reference=parse_references(reference or []),
-        threshold=threshold,
-        threshold_from=threshold_from,
-        policy=policy,
+        **group_words(group, intersect, bands),
+        **value_words(scores, positive, negative, uncertain, allow_missing_scores, encoding),
+        **judging_words(metric, measure, margin, reference, threshold, threshold_from, policy),
         confidence_level=confidence,
         n_resamples=resamples,
         seed=seed,

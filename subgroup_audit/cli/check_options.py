@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -100,6 +100,51 @@ def parse_margins(words: Sequence[str], metrics: Sequence[str]) -> float | dict[
     if not own:
         return common
     return {**dict.fromkeys(metrics, common), **own}
+
+
+def group_words(group: Choices, intersect: Choices, bands: Choices) -> dict[str, Any]:
+    """The options about groups, as `check` takes them."""
+    return {"group": group, "intersect": intersect or (), "bands": parse_bands(bands or [])}
+
+
+def value_words(
+    scores: str,
+    positive: Choices,
+    negative: Choices,
+    uncertain: str | None,
+    allow_missing_scores: bool,
+    encoding: str | None,
+) -> dict[str, Any]:
+    """The options about what labels and scores mean, as `check` takes them."""
+    return {
+        "scores": scores,
+        "positive": positive,
+        "negative": negative,
+        "uncertain": uncertain,
+        "allow_missing_scores": allow_missing_scores,
+        "encoding": encoding,
+    }
+
+
+def judging_words(
+    metric: Choices,
+    measure: Choices,
+    margin: Choices,
+    reference: Choices,
+    threshold: str | None,
+    threshold_from: str | None,
+    policy: Path | None,
+) -> dict[str, Any]:
+    """The options about what is judged, as `check` takes them."""
+    return {
+        "metric": metric,
+        "measures": measure,
+        "margin": parse_margins(margin or [], metric or []),
+        "reference": parse_references(reference or []),
+        "threshold": threshold,
+        "threshold_from": threshold_from,
+        "policy": policy,
+    }
 
 
 def write_outputs(result: CheckResult, paths: Sequence[Path], model_card: Path | None, source: Path) -> None:
