@@ -24,7 +24,7 @@ class WilsonLimits:
 
     def at_tail(self, tail: float) -> tuple[float, float]:
         """Lower and upper limit that leave `tail` outside on each side."""
-        # With few persons the quantile of a tail near 0 has a square beyond any float; the limits are then 0 and 1.
+        # With few persons the square of a quantile far out is beyond any float; the limits are then 0 and 1.
         p, n, square = self.estimate, self.n_effective, min(t_quantile(tail, self.df), 1e60) ** 2
         middle = (p + square / (2.0 * n)) / (1.0 + square / n)
         reach = math.sqrt(square * (p * (1.0 - p) / n + square / (4.0 * n * n))) / (1.0 + square / n)
