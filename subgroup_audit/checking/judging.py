@@ -72,6 +72,7 @@ def _settings(settings: CheckSettings, table: ScoredTable, measured: Measured, n
         **asdict(settings),
         "reference": dict(measured.references),
         "judged_split": measured.judged_split,
+        "has_split": table.split is not None,
         "n_tested": n_tested,
         "has_persons": table.has_persons,
         "models": list(table.models),

@@ -107,7 +107,7 @@ class CheckResult(AuditResult):
 
     def to_json(self) -> str:
         """The whole result as JSON of the schema `subgroup_audit/check/1`; no number is rounded."""
-        return json.dumps(to_document(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(to_document(self), ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> CheckResult:

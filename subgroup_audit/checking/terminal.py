@@ -49,7 +49,9 @@ def _task(result: CheckResult, model: str, finding: str, *, names_model: bool) -
         for frame in (result.estimates, result.contrasts)
     ]
     estimates, contrasts = chosen[0], chosen[1][chosen[1]["kind"] == "subgroup_gap"]
-    yield f"{words.plain(finding)}" + (f", {words.plain(model)}" if names_model else "") + f" ({split} images)"
+    named = [words.finding_words(finding), words.plain(model) if names_model else ""]
+    which = f"{split} images" if result.settings.get("has_split") else "all images"
+    yield f"{', '.join(filter(None, named))} ({which})".lstrip()
     yield from _auc_table(estimates[estimates["metric"] == "auc"], contrasts[contrasts["metric"] == "auc"])
     yield from _rates_table(estimates)
 

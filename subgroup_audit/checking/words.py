@@ -43,6 +43,11 @@ def measure_words(metric: str) -> str:
     return MEASURE_WORDS.get(metric, metric.replace("_", " "))
 
 
+def finding_words(finding: str) -> str:
+    """The finding as a sentence names it; '' for the one that the file does not name."""
+    return {"macro mean": "the mean over findings", "finding": ""}.get(finding, plain(finding))
+
+
 def plain(name: Any, limit: int = 120) -> str:
     """A name from outside on one line, without control or direction marks, shortened.
 
@@ -96,8 +101,8 @@ def counted(amount: int, one: str, many: str = "") -> str:
 
 def subject(row: Mapping[str, Any]) -> str:
     """What a contrast compares, in words: 'AUC for Pneumonia, sex: F minus M'."""
-    finding = "the mean over findings" if row["finding"] == "macro mean" else plain(row["finding"])
-    what = f"{measure_words(row['metric'])} for {finding}"
+    finding = finding_words(row["finding"])
+    what = measure_words(row["metric"]) + (f" for {finding}" if finding else "")
     terms = f"{plain(row['group'])} minus {plain(row['reference'])}"
     if row["kind"] == "generalization_gap":
         who = "" if row["attribute"] == "" else f" in {plain(row['group'])}"

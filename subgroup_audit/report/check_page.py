@@ -22,8 +22,8 @@ from subgroup_audit.report.page import page_environment, plotly_script, resource
 from subgroup_audit.report.tables import to_csv
 
 # The script that draws takes 4.7 MB; these keep the whole page below 8 MB.
-MAX_SPECS = 1_000_000
-MAX_DATA = 1_500_000
+MAX_SPECS = 900_000
+MAX_DATA = 900_000
 SECTIONS: Mapping[str, str] = {
     "gaps": "Gaps",
     "groups": "Groups",
@@ -140,17 +140,28 @@ def drawn_figures(result: CheckResult, ordered: Sequence[Subject]) -> dict[tuple
 
 
 def downloads(result: CheckResult, figures: Mapping[tuple[str, str], list[CurveFigure]]) -> dict[str, str]:
-    """The tables as data URIs: estimates and gaps whole, curves whole as far as they fit, else as drawn."""
+    """The tables as data URIs, small ones first; of what does not fit, the judged gaps and the drawn curves."""
     found, left = {}, MAX_DATA
     for name, frame in sorted(result.tables().items(), key=lambda item: len(item[1])):
         text = to_csv(frame)
-        if len(text) > left and name in KINDS:
-            drawn = [figure.points for (_, kind), panels in figures.items() if kind == name for figure in panels]
-            text = to_csv(pd.concat(drawn)) if drawn else ""
+        if len(text) > left:
+            text = to_csv(_essential(name, frame, result, figures))
         if text and len(text) <= left:
             left -= len(text)
             found[name] = _data_uri(text)
     return found
+
+
+def _essential(
+    name: str, frame: pd.DataFrame, result: CheckResult, figures: Mapping[tuple[str, str], list[CurveFigure]]
+) -> pd.DataFrame:
+    """The part of a large table that its figure shows."""
+    if name == "contrasts":
+        return result.judged
+    if name == "estimates":
+        return frame[~frame["threshold_rule"].str.startswith(check_tables.OWN)]
+    drawn = [figure.points for (_, kind), panels in figures.items() if kind == name for figure in panels]
+    return pd.concat(drawn) if drawn else frame.iloc[:0]
 
 
 def _data_uri(text: str) -> str:

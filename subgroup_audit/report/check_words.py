@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from subgroup_audit.checking.result import CheckResult
-from subgroup_audit.checking.words import clearest, detectable_sentence, measure_words
+from subgroup_audit.checking.words import clearest, detectable_sentence, finding_words, measure_words
 from subgroup_audit.report.contents import distinct, isolated
 from subgroup_audit.report.gaps import VERDICT_KEYS, verdict_key
 from subgroup_audit.report.numerals import count, decimal, interval, is_number, listed, signed
@@ -34,7 +34,9 @@ def question(result: CheckResult) -> str:
     attributes = [name for name in attributes_of(result) if " x " not in name]
     models = distinct(result.estimates["model"])
     who = "Do these models" if len(models) > 1 else "Does this model"
-    what = f"find {isolated(findings[0])}" if len(findings) == 1 else f"find its {count(len(findings))} findings"
+    one = finding_words(findings[0]) if len(findings) == 1 else ""
+    what = f"find {isolated(one)}" if one else f"find its {count(len(findings))} findings"
+    what = what if one or len(findings) > 1 else "work"
     across = f" across {listed([isolated(name) for name in attributes], 4)}" if attributes else " in every group"
     return f"{who} {what} equally well{across}?"
 
@@ -131,7 +133,10 @@ def facts(result: CheckResult) -> list[Fact]:
     n_groups = len(_groups(result).drop_duplicates())
     person = "persons" if result.settings.get("has_persons", True) else "images, each taken as a person"
     return [
-        Fact(_largest(whole["n_patients"]), f"{person} ({split} split)"),
+        Fact(
+            _largest(whole["n_patients"]),
+            person + (f" ({split} split)" if result.settings.get("has_split") else ""),
+        ),
         Fact(_largest(whole["n_images"]), "radiographs with label and score"),
         Fact(_span(findings["n_positive"]), "positive radiographs" + (" by finding" if len(findings) > 1 else "")),
         Fact(count(n_groups), "groups and intersections"),
