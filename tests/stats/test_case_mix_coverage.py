@@ -20,6 +20,7 @@ from subgroup_audit.stats import (
     adjusted_auc_gap,
     auc_components,
     auc_gap,
+    gap_change,
     group_weights,
     matched_auc_gap,
     placement_regression,
@@ -76,19 +77,15 @@ class Confounded:
                 total += share_p * share_q * (self.cross_auc(1, p, q) - self.cross_auc(0, p, q))
         return total
 
-    def own_mix_gap(self):
-        """The gap that these groups show with the AP shares that they have."""
-        shares = [
-            [self.is_ap[(self.is_in_a == group) & (self.y_true == label)].mean() for label in (True, False)]
-            for group in (True, False)
-        ]
+    def true_measured_gap(self, shares):
+        """The true gap of groups with these shares of AP in either class."""
         values = []
-        for group, (positives, negatives) in zip((1, 0), shares, strict=True):
+        for group in (1, 0):
             values.append(
                 sum(
                     share_p * share_q * self.cross_auc(group, p, q)
-                    for p, share_p in enumerate((1 - positives, positives))
-                    for q, share_q in enumerate((1 - negatives, negatives))
+                    for p, share_p in enumerate((1 - shares[group], shares[group]))
+                    for q, share_q in enumerate((1 - shares[group], shares[group]))
                 )
             )
         return values[0] - values[1]
@@ -135,6 +132,7 @@ def one_set(rng, n_persons, *, gap, shared_persons, shares=(0.3, 0.7), n_resampl
     draws = PersonDraws(np.arange(n_persons), n_resamples=n_resamples, seed=int(rng.integers(2**31)))
     at_mix = data.truth_at(*kept)
     unadjusted = auc_gap(*data.cells())
+    change = gap_change([mix.components(data.y_score)], [data.cells()])
     matched = matched_auc_gap(*data.arguments(), view, person=data.person, draws=draws)
     weighted = weighted_auc_gap(*data.arguments(), covariates, person=data.person, draws=draws)
     weights = group_weights(data.y_true, data.is_in_a, covariates, person=data.person).weights
@@ -157,8 +155,10 @@ def one_set(rng, n_persons, *, gap, shared_persons, shares=(0.3, 0.7), n_resampl
         "within view": holds(within.low, within.high, gap),
         "regression": holds(adjusted.low, adjusted.high, gap),
         "sandwich alone (control)": holds(naive[1], naive[2], gap),
+        "change": holds(change.low, change.high, at_mix - data.true_measured_gap(shares)),
         "xAUC": holds(crossed.low, crossed.high, data.true_xauc_gap(shares)),
         "as measured (control)": holds(unadjusted.low, unadjusted.high, at_mix),
+        "width change": change.high - change.low,
         "gap measured": unadjusted.estimate,
         "gap matched": matched.estimate,
         "gap weighted": weighted.estimate,
@@ -202,7 +202,7 @@ ROWS = [
 def test_intervals_cover_and_controls_fail(persons, gap, shared, shares):
     """1,000 sets: the Monte-Carlo error is 0.7 points at 95 %, so 92.9 is three of them below."""
     found = simulate(11, persons, 1000, gap=gap, shared_persons=shared, shares=shares)
-    for name in ("matched", "weighted", "within view", "regression", "xAUC"):
+    for name in ("matched", "weighted", "within view", "regression", "xAUC", "change"):
         assert 0.929 <= found[name] <= 0.985, (name, found[name])
     assert found["sandwich alone (control)"] < 0.90
     if shares[0] != shares[1] and persons == 300:
