@@ -93,7 +93,7 @@ def matrix_bands(rng, n_sets, *, correlation, n_models=8, n_test_sets=4, value=0
             tables.append(stratified_auc_replicates(labels, np.array(scores), 1000, seed, engine=ENGINE))
         covariance = auc_covariance(cells)
         values, errors = [cell.auc for cell in cells], np.sqrt(np.diag(covariance))
-        gaussian = max_t(values, errors, covariance=covariance, n_draws=10_000)
+        gaussian = max_t(values, errors, covariance=covariance, n_draws=4_000)
         bootstrap = max_t(values, errors, replicates=np.concatenate(tables))
         return {
             "bootstrap max-T (default)": all_hold(bootstrap, value),

@@ -17,12 +17,14 @@ from simulations.gaps import clustered_gap, clustered_pair, group_gap, paired_ga
 from simulations.intervals import clustered_auc, single_auc
 from simulations.judged import Rates
 from simulations.seeds import matrix_bands, seed_average, seed_gaps
+from simulations.trade_off import stretched_gap, stretched_pair
 
 SIZES = ((10, 10), (20, 100), (50, 50), (200, 200))
 VALUES = (0.6, 0.8, 0.95, 0.99)
 GROUPS = (((200, 800), (10, 40)), ((200, 800), (50, 200)), ((50, 50), (20, 100)), ((10, 10), (10, 10)))
 PAIRS_OF_VALUES = ((0.8, 0.8), (0.95, 0.95), (0.95, 0.85), (0.99, 0.99))
 EQUAL = PAIRS_OF_VALUES[:2]
+NEIGHBOURS = ((0.95, 0.95), (0.95, 0.85), (0.99, 0.99), (0.99, 0.9))
 CLUSTERS = ((3, 3), (6, 29), (14, 14), (57, 57))
 CLUSTERED_GROUPS = (((57, 57), (20, 60)), ((57, 57), (30, 30)), ((40, 120), (40, 120)))
 ROOT_SEED = 2024
@@ -108,9 +110,13 @@ def rows_of_overlap() -> Iterator[Row]:
 
 
 def rows_of_seeds() -> Iterator[Row]:
-    small = product((500, 2000), (0.0, 0.005, 0.01, 0.02), (3, 5))
-    for n, tau, n_seeds in (*small, *product((26_684,), (0.0, 0.005, 0.01, 0.02), (5,))):
+    for n, tau, n_seeds in product((500, 2000), (0.0, 0.005, 0.01, 0.02), (3, 5)):
         yield Row((f"{n:,}", tau, n_seeds), partial(seed_average, n=n, tau=tau, n_seeds=n_seeds))
+
+
+def rows_of_large_seeds() -> Iterator[Row]:
+    for tau in (0.0, 0.005, 0.01, 0.02):
+        yield Row(("26,684", tau, 5), partial(seed_average, n=26_684, tau=tau, n_seeds=5, n_resamples=200))
 
 
 def rows_of_seed_gaps() -> Iterator[Row]:
@@ -123,9 +129,30 @@ def rows_of_matrices() -> Iterator[Row]:
         yield Row((f"4 x {n_models}", r), partial(matrix_bands, correlation=r, n_models=n_models))
 
 
+def rows_of_between() -> Iterator[Row]:
+    for (m, n), spread, value in product(((50, 200), (100, 400), (200, 800)), (1.0, 2.0), (0.9, 0.95, 0.99)):
+        simulate = partial(single_auc, m=m, n=n, value=value, spread=spread)
+        yield Row((f"{m}, {n}", value, spread), simulate)
+
+
+def rows_of_trade_off() -> Iterator[Row]:
+    for (a, b), values in product((GROUPS[3], GROUPS[2]), NEIGHBOURS):
+        labels = f"groups {a[0]}+{a[1]}, {b[0]}+{b[1]}", f"{values[0]}, {values[1]}"
+        yield Row(labels, partial(stretched_gap, sizes=(a, b), values=values))
+    for (m, n), values in product(SIZES[:3], NEIGHBOURS):
+        simulate = partial(stretched_pair, m=m, n=n, values=values, correlation=0.5)
+        yield Row((f"models {m}+{n}", f"{values[0]}, {values[1]}"), simulate)
+
+
 TABLES = (
     Table("single", "One AUC", ("m, n", "AUC", "spread of positives"), rows_of_single),
     Table("tied", "One AUC, scores of a few levels", ("m, n", "AUC", "levels"), rows_of_tied),
+    Table(
+        "between",
+        "One AUC, sizes that the tables above leave out",
+        ("m, n", "AUC", "spread of positives"),
+        rows_of_between,
+    ),
     Table("clustered", "Several images a person", ("labels per", "persons", "AUC", "levels"), rows_of_clustered),
     Table("overlap", "Groups that share persons", ("persons", "in both", "AUC", "levels"), rows_of_overlap),
     Table("groups", "Gap of two groups of different persons", ("A", "B", "AUCs", "scores"), rows_of_groups),
@@ -142,9 +169,11 @@ TABLES = (
         ("persons", "AUC", "correlation"),
         rows_of_clustered_pairs,
     ),
+    Table("trade-off", "What a narrower gap would cost", ("cells", "AUCs"), rows_of_trade_off),
     Table("matrix", "All cells of a matrix together, 60+240 images", ("cells", "correlation"), rows_of_matrices),
     Table("seed-gaps", "Gap of seed means, 2,000 images", ("gap", "tau", "seeds"), rows_of_seed_gaps),
     Table("seeds", "Mean over training seeds", ("images", "tau", "seeds"), rows_of_seeds),
+    Table("seeds-large", "Mean over training seeds, large", ("images", "tau", "seeds"), rows_of_large_seeds),
 )
 
 
