@@ -171,7 +171,7 @@ def _write(result: CheckResult, path: Path, source: Path) -> None:
     if kind == "html":
         from subgroup_audit.report.check_page import write_check_page
 
-        write_check_page(result, path)
+        write_check_page(result, path, title=source.name)
         return
     from subgroup_audit.checking.formats import render
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -283,3 +284,21 @@ def test_the_policy_file_goes_before_the_options(audit_check: Call, tmp_path: Pa
 def test_the_same_seed_gives_the_same_bytes(audit_check: Call) -> None:
     words = ("small.csv", "--format", "json", "--seed", "3", *SPEEDY)
     assert audit_check(*words)[1] == audit_check(*words)[1]
+
+
+@pytest.mark.parametrize("kind", ["study", "policy", "result"])
+def test_schemas_are_json_schemas(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["audit", "schema", "--of", kind])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
+
+
+def test_a_result_fits_its_schema(audit_check: Call) -> None:
+    from subgroup_audit.checking.result_schema import result_schema
+
+    _, out, _ = audit_check("gap.csv", "--format", "json", "--intersect", "sex,view", *SPEEDY)
+    jsonschema.validate(json.loads(out), result_schema())

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from subgroup_audit.checking.columns import ColumnChoice
 from subgroup_audit.checking.reading import read_scored
@@ -339,3 +341,25 @@ def test_a_table_in_memory_is_called_the_table(tmp_path: Path) -> None:
 def test_what_is_no_table_in_memory(tmp_path: Path, source: object, expected: str) -> None:
     choice = ColumnChoice(label=("y_true",), score=("b",), group=("none",))
     assert message(tmp_path, source, choice) == expected
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 40), st.binary(max_size=6)), min_size=1, max_size=4)
+)
+def test_a_damaged_file_is_read_or_refused_and_never_an_accident(
+    tmp_path: Path, cuts: list[tuple[int, int, bytes]]
+) -> None:
+    content = invent().to_csv(index=False).encode()
+    for place, n, put in cuts:
+        start = place % (len(content) + 1)
+        content = content[:start] + put + content[start + n :]
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    try:
+        table = read_scored(path)
+    except AuditError:
+        return
+    for task in table.tasks:
+        assert ((task.y_score >= 0) & (task.y_score <= 1)).all()
+        assert set(task.y_true.tolist()) <= {0, 1}
