@@ -64,6 +64,6 @@ def predict(
     if n_fits > _SHOWN:
         typer.echo(f"  and {n_fits - _SHOWN} more")
     if len(found.unreadable):
-        typer.echo(f"{len(found.unreadable):,} images cannot be read and have no score:")
+        typer.echo(f"Without a score, since they cannot be read: {len(found.unreadable):,}")
         for row in found.unreadable.head(_SHOWN).to_dict("records"):
             typer.echo(f"  {row['image_id']}: {row['reason']}")

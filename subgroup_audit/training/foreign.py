@@ -238,8 +238,9 @@ class _FailedError(Exception):
 
 def _blame(source: str, size: int, channels: int, error: Exception, *, is_said: bool) -> str:
     hint = "" if is_said else " (nor 1 channel)"
+    word = "channel" if channels == 1 else "channels"
     return (
-        f"model '{source}' cannot score images of {size} x {size} px with {channels} channels{hint}; --image-size "
+        f"model '{source}' cannot score images of {size} x {size} px with {channels} {word}{hint}; --image-size "
         f"and --channels say other ones. It says: {error}"
     )
 

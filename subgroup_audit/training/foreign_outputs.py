@@ -30,7 +30,8 @@ def choose_columns(source: str, n_outputs: int, findings: Sequence[str], use: Mo
         return check_indices(source, n_outputs, use.findings)
     if not findings:
         raise ModelError(
-            f"model '{source}' has {n_outputs} outputs without names; say which is which: --finding NAME=INDEX"
+            f"model '{source}' has {n_outputs} {_plural('output', n_outputs)} without names; say which is "
+            "which: --finding NAME=INDEX"
         )
     if n_outputs != len(findings):
         names = ", ".join(findings)
