@@ -87,13 +87,16 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
         pixels = run.step(steps.pixels_step(study, source), steps.decode_pixels, source)
         cohorts = run.step(steps.cohorts_step(study, source, pixels), steps.build_cohorts, source, pixels)
         samples = run.step(steps.samples_step(study, cohorts, pixels), steps.draw_samples, source, cohorts)
-        fits = run.fits(source, cohorts, pixels)
+        fits = run.fits(steps.plan_fits, source, cohorts, pixels)
+        controls = run.fits(steps.plan_controls, source, cohorts, pixels)
         predictions = run.step(
             steps.predictions_step(study, cohorts, fits), steps.gather_predictions, cohorts, *fits
         )
         audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
         why = run.step(
-            steps.diagnosis_step(study, cohorts, predictions, fits), steps.diagnose, cohorts, predictions, *fits
+            steps.diagnosis_step(study, cohorts, predictions, fits, controls),
+            steps.diagnose,
+            *(cohorts, predictions, *fits, *controls),
         )
         run.report(source, cohorts, samples, fits, predictions, audit, why)
         return run.summary
@@ -133,32 +136,41 @@ class _Run:
         yield
         self.watcher.end(name, time.perf_counter() - started)
 
-    def fits(self, source: Done, cohorts: Done, pixels: Done) -> list[Done]:
-        """The finished fits; raises where one failed, unless the run is to keep going."""
+    def fits(
+        self,
+        plan: Callable[..., list[steps.PlannedFit]],
+        source: Done,
+        cohorts: Done,
+        pixels: Done,
+    ) -> list[Done]:
+        """The finished fits of a plan; raises where one failed, unless the run is to keep going."""
         manifest = steps.read_manifest(cohorts)
-        planned = steps.plan_fits(self.study, self.place, manifest, pixels.content, self.device)
+        planned = plan(self.study, self.place, manifest, pixels.content, self.device)
         waiting = [fit for fit in planned if not self.folder.is_done(fit.step)]
-        self.summary.n_fits_reused = len(planned) - len(waiting)
-        if self.summary.n_fits_reused:
-            self.watcher.reuse(f"{self.summary.n_fits_reused} of {len(planned)} fits")
+        n_reused, kind = len(planned) - len(waiting), "control fits" if plan is steps.plan_controls else "fits"
+        self.summary.n_fits_reused += n_reused
+        if n_reused:
+            self.watcher.reuse(f"{n_reused} of {len(planned)} {kind}")
         if waiting:
             self._do_fits(
-                steps.prepare_jobs(self.study, self.place, self.folder, waiting, manifest, source), len(planned)
+                steps.prepare_jobs(self.study, self.place, self.folder, waiting, manifest, source),
+                len(planned),
+                kind,
             )
         finished = [self.folder.done(fit.step) for fit in planned if self.folder.is_done(fit.step)]
-        if not finished:
+        if planned and not finished:
             raise TrainingError(f"every fit failed; the first: {self.summary.failures[0].message}")
         return finished
 
-    def _do_fits(self, jobs: list[steps.PreparedFit], n_planned: int) -> None:
+    def _do_fits(self, jobs: list[steps.PreparedFit], n_planned: int, kind: str) -> None:
         by_label = {prepared.job.label: prepared for prepared in jobs}
 
         def finish(job: FitJob, seconds: float) -> None:
             self.folder.finish(by_label[job.label].step, job.work, seconds=seconds)
             self.summary.n_fits_done += 1
 
-        with self._timed("fits", len(jobs)):
-            self.summary.failures = run_fits(
+        with self._timed(kind, len(jobs)):
+            self.summary.failures += run_fits(
                 [prepared.job for prepared in jobs],
                 device=self.device,
                 workers=self.options.workers or default_workers(self.device, len(jobs)),

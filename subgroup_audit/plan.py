@@ -28,7 +28,7 @@ class Plan:
     Attributes
     ----------
     sizes : DataFrame [cohort, split, n_images, n_patients, n_positive] (of the first finding)
-    fits : fits in order, each with whether it is stored and its estimated seconds
+    fits : fits in order, those of controls last, each with whether it is stored and its estimated seconds
     """
 
     design: CohortDesign
@@ -127,7 +127,11 @@ def plan_run(study: Study, place: Place, device_name: str, workers: int | None) 
     steps.check_models(study, place, study.models, fetch_weights=False)
     source, pixels = _stored_data_steps(study, place, folder)
     content = folder.done(pixels).content if pixels and folder.is_done(pixels) else ""
-    planned = steps.plan_fits(study, place, design.manifest, content, device)
+    planned = [
+        fit
+        for plan in (steps.plan_fits, steps.plan_controls)
+        for fit in plan(study, place, design.manifest, content, device)
+    ]
     sizes, n_targets = cohort_sizes(design), design.manifest.frame["image_id"].nunique()
     fits = tuple(
         (fit, bool(content) and folder.is_done(fit.step), _seconds(study, place, fit, sizes, n_targets, device))

@@ -310,6 +310,39 @@ WATERFALL_COLUMNS: tuple[Column, ...] = (
     Column("reason", "string", "why, where the status is not ok"),
 )
 
+CONTROL_COLUMNS: tuple[Column, ...] = (
+    Column("control", "string", "shuffled_labels, image_level_split, learning_curve or label_noise"),
+    Column("amount", "float", "share of persons kept, or of labels turned over; 1 where there is no amount"),
+    Column("words", "string", "the control in a few words"),
+    Column("finding", "string", "finding of the study"),
+    Column("train_cohort", "string", "cohort that the fits were trained on"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("test_group", "string", "cohort whose test images are scored"),
+    Column("auc", "float", "AUC of the control's fits, mean over seeds", nullable=True),
+    Column("auc_low", "float", "lower limit of the AUC", nullable=True),
+    Column("auc_high", "float", "upper limit of the AUC", nullable=True),
+    Column("usual_auc", "float", "AUC of the study's own fits", nullable=True),
+    Column(
+        "change",
+        "float",
+        "the control's AUC minus the study's own, or minus 0.5 with shuffled labels",
+        nullable=True,
+    ),
+    Column("low", "float", "lower limit of the change", nullable=True),
+    Column("high", "float", "upper limit of the change", nullable=True),
+    Column("standard_error", "float", "of the change", nullable=True),
+    Column("confidence_level", "float", "of both intervals"),
+    Column("method", "string", "of the AUC's interval"),
+    Column("n_patients", "int", "persons tested"),
+    Column("n_images", "int", "images tested"),
+    Column("n_positive", "int", "positive images"),
+    Column("n_negative", "int", "negative images"),
+    Column("n_seeds", "int", "training seeds averaged"),
+    Column("status", "string", "ok, small, degenerate or not estimable"),
+    Column("reason", "string", "why, where the status is not ok"),
+)
+
 ESTIMATE_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study, or 'macro mean'"),
     Column("train_cohort", "string", "cohort that the fits were trained on"),

@@ -340,9 +340,12 @@ class Study(Part):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     analysis: Analysis = Analysis()
     diagnose: Annotated[
-        tuple[Literal["metadata_baseline"], ...],
+        tuple[
+            Literal["metadata_baseline", "shuffled_labels", "image_level_split", "learning_curve", "label_noise"],
+            ...,
+        ],
         Field(
-            description="further diagnoses; `metadata_baseline`: what sex, view and age alone achieve, as one more model; the leakage certificate is always made"
+            description="further diagnoses; `metadata_baseline`: what sex, view and age alone achieve, as one more model; `shuffled_labels`, `image_level_split`, `learning_curve` (25 and 50 % of the persons) and `label_noise` (10 and 20 % of the labels) fit the first model and recipe of every cohort again with that one thing changed; the leakage certificate and the gap waterfall are always made"
         ),
     ] = ()
     figures: Annotated[

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from subgroup_audit.errors import ReportError
-from subgroup_audit.schema import WATERFALL_COLUMNS, AuditResult
+from subgroup_audit.schema import CONTROL_COLUMNS, WATERFALL_COLUMNS, AuditResult
 from subgroup_audit.study import Study
 
 # The columns that the page reads; a frame may carry more.
@@ -31,6 +31,7 @@ FRAME_COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "image_level_leakage": ("train_cohort", "test_cohort"),
     "waterfall": tuple(column.name for column in WATERFALL_COLUMNS),
+    "controls": tuple(column.name for column in CONTROL_COLUMNS),
 }
 
 # The steps whose failure explains why a part is absent, and what the page calls the part.
@@ -45,6 +46,7 @@ PART_STEPS: Mapping[str, tuple[str, ...]] = {
     "image_level_leakage": ("leakage", "cohort"),
     "samples": ("sample", "pixel", "image"),
     "waterfall": ("diagnosis", "fit", "train"),
+    "controls": ("diagnosis", "fit", "train"),
 }
 PART_NAMES: Mapping[str, str] = {
     "result": "The audit's estimates and gaps",
@@ -57,6 +59,7 @@ PART_NAMES: Mapping[str, str] = {
     "image_level_leakage": "What an image-level split would leak",
     "samples": "The sample radiographs",
     "waterfall": "The gap waterfall",
+    "controls": "The controls",
 }
 
 
@@ -107,6 +110,7 @@ class RunContents:
     leakage: pd.DataFrame | None = None
     image_level_leakage: pd.DataFrame | None = None
     waterfall: pd.DataFrame | None = None
+    controls: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -13,7 +13,15 @@ from subgroup_audit.steps.data import (
 )
 from subgroup_audit.steps.diagnosis import diagnose, diagnosis_step
 from subgroup_audit.steps.environment import describe_environment, timestamp
-from subgroup_audit.steps.fits import PlannedFit, PreparedFit, check_models, fit_spec, plan_fits, prepare_jobs
+from subgroup_audit.steps.fits import (
+    PlannedFit,
+    PreparedFit,
+    check_models,
+    fit_spec,
+    plan_controls,
+    plan_fits,
+    prepare_jobs,
+)
 from subgroup_audit.steps.page import (
     RunParts,
     count_cohorts,
@@ -51,6 +59,7 @@ __all__ = [
     "fit_spec",
     "gather_predictions",
     "pixels_step",
+    "plan_controls",
     "plan_fits",
     "predictions_step",
     "prepare_jobs",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import file_digest
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from subgroup_audit.diagnosis import Control, control_combinations, control_rows, declared_controls
 from subgroup_audit.engine import FitJob
 from subgroup_audit.errors import ModelError
 from subgroup_audit.schema import CohortManifest
@@ -24,18 +26,20 @@ FIT_VERSION = 2
 
 @dataclass(frozen=True)
 class PlannedFit:
-    """One fit of a study: cohort, model, recipe and seed, and the step that it is."""
+    """One fit of a study: cohort, model, recipe and seed, what was changed on purpose, and the step that it is."""
 
     cohort: str
     model: str
     recipe: str
     seed: int
     step: Step
+    control: Control | None = None
 
     @property
     def label(self) -> str:
         """Name for people."""
-        return f"{self.cohort} / {self.model} / {self.recipe} / seed {self.seed}"
+        name = f"{self.cohort} / {self.model} / {self.recipe} / seed {self.seed}"
+        return f"{name} / {self.control.words}" if self.control else name
 
 
 @dataclass(frozen=True)
@@ -52,26 +56,55 @@ def plan_fits(study: Study, place: Place, manifest: CohortManifest, pixels: str,
     A fit depends on its model, its recipe, its seed, the rows it is trained on, the rows it predicts, and the kind
     of device: numbers agree within a device, not between devices.
     """
-    targets = frame_digest(target_rows(manifest))
+    plan = _Planner(study, place, device, {"targets": frame_digest(target_rows(manifest)), "pixels": pixels})
     rows = {cohort: frame_digest(training_rows(manifest, cohort)) for cohort in study.train_cohorts}
-    planned = []
-    for cohort, model, recipe, seed in study.fit_combinations():
-        settings = {
+    return [plan.fit(combination, rows[combination[0]]) for combination in study.fit_combinations()]
+
+
+def plan_controls(
+    study: Study, place: Place, manifest: CohortManifest, pixels: str, device: str
+) -> list[PlannedFit]:
+    """The fits of the study's controls: its own with the rows that each control gives them."""
+    if not declared_controls(study):
+        return []
+    plan = _Planner(study, place, device, {"targets": frame_digest(target_rows(manifest)), "pixels": pixels})
+    return [
+        plan.fit(combination, frame_digest(rows), control)
+        for control in declared_controls(study)
+        for combination in control_combinations(study)
+        for rows in [control_rows(control, manifest, combination[0], combination[3])]
+    ]
+
+
+@dataclass(frozen=True)
+class _Planner:
+    """What all fits of a study have in common."""
+
+    study: Study
+    place: Place
+    device: str
+    inputs: Mapping[str, str]
+
+    def fit(self, combination: tuple[str, str, str, int], rows: str, control: Control | None = None) -> PlannedFit:
+        """The fit of a cohort, model, recipe and seed on the rows of this digest."""
+        study, (cohort, model, recipe, seed) = self.study, combination
+        settings: dict[str, Any] = {
             "cohort": cohort,
             "model_name": model,
             "recipe_name": recipe,
             "model": study.models[model].model_dump(mode="json"),
             "recipe": study.recipes[recipe].model_dump(mode="json"),
-            "weights": weights_digest(place.study_folder, study.models[model].weights),
+            "weights": weights_digest(self.place.study_folder, study.models[model].weights),
             "seed": seed,
             "findings": list(study.finding_names),
             "is_multiclass": study.is_multiclass,
-            "device": device.split(":")[0],
+            "device": self.device.split(":")[0],
             "stored_size": study.data.stored_size,
         }
-        step = Step("fit", FIT_VERSION, settings, {"rows": rows[cohort], "targets": targets, "pixels": pixels})
-        planned.append(PlannedFit(cohort, model, recipe, seed, step))
-    return planned
+        if control is not None:
+            settings["control"] = {"kind": control.kind, "amount": control.amount}
+        step = Step("fit", FIT_VERSION, settings, {"rows": rows, **self.inputs})
+        return PlannedFit(cohort, model, recipe, seed, step, control)
 
 
 @cache
@@ -88,6 +121,13 @@ def training_rows(manifest: CohortManifest, cohort: str) -> pd.DataFrame:
     frame = manifest.frame
     chosen = frame[(frame["cohort"] == cohort) & frame["split"].isin(["train", "val"])]
     return chosen.sort_values(["image_id", "finding"]).reset_index(drop=True)
+
+
+def fit_rows(fit: PlannedFit, manifest: CohortManifest) -> pd.DataFrame:
+    """Rows that this fit learns from and picks its epoch by."""
+    if fit.control is None:
+        return training_rows(manifest, fit.cohort)
+    return control_rows(fit.control, manifest, fit.cohort, fit.seed)
 
 
 def target_rows(manifest: CohortManifest) -> pd.DataFrame:
@@ -141,8 +181,9 @@ def prepare_jobs(
     target_rows(manifest).to_parquet(targets, index=False)
     prepared = []
     for fit in waiting:
-        rows = folder.work / f"cohort-{study.train_cohorts.index(fit.cohort)}.parquet"
-        training_rows(manifest, fit.cohort).to_parquet(rows, index=False)
+        rows = folder.work / f"rows-{fit.step.inputs['rows']}.parquet"
+        if not rows.is_file():
+            fit_rows(fit, manifest).to_parquet(rows, index=False)
         work = folder.work / fit.step.folder_name
         work.mkdir(exist_ok=True)
         prepared.append(
