@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,12 +19,15 @@ from subgroup_audit.stats.area import tie_bounds
 from subgroup_audit.stats.draws import LANES, WORD_ORDER, Counts, CountStream, DrawStratum, split_words
 from subgroup_audit.stats.inputs import BoolArray, FloatArray, IntArray, check_choice
 
+_COMPILED = "subgroup_audit.stats.compiled"
 ENGINES = ("auto", "numpy", "numba")
 Codes: TypeAlias = NDArray[np.int32]
 
-# Counts looked at (images x resamples) from which compiled code is worth its import, and its first compilation.
+# Counts looked at (images x resamples; numpy takes about a second for 1e9) from which compiled code is worth
+# calling, importing (half a second), and compiling where no earlier run has done so (three seconds).
 _WORTH_IF_LOADED = 4_000_000
 _WORTH_IMPORTING = 400_000_000
+_WORTH_COMPILING = 2_500_000_000
 # Few enough to stay in the processor's cache, and below 128 KiB an array, which C libraries map anew each time.
 _STEPS_AT_A_TIME = 1000
 _LARGEST_IN_WORD = 2**16 - 1
@@ -194,14 +199,21 @@ def run_blocks(work: Callable[[int], None], blocks: Iterable[int], n_threads: in
 def chooses_numba(engine: str, work: int) -> bool:
     """Whether compiled code is asked for, or worth it for this much work (images x resamples)."""
     check_choice(engine, ENGINES, "engine")
-    worth = _WORTH_IF_LOADED if "subgroup_audit.stats.compiled" in sys.modules else _WORTH_IMPORTING
-    return engine == "numba" or (engine == "auto" and work >= worth and _can_compile())
+    return engine == "numba" or (engine == "auto" and work >= _least_work() and _can_compile())
+
+
+def _least_work() -> int:
+    if _COMPILED in sys.modules:
+        return _WORTH_IF_LOADED
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    kept = Path(folder).rglob if folder else Path(__file__).with_name("__pycache__").glob
+    return _WORTH_IMPORTING if any(kept("compiled.concordance-*.nbi")) else _WORTH_COMPILING
 
 
 def _can_compile() -> bool:
     """Whether numba is there and finds a place for what it compiles; numpy gives the same numbers if not."""
     try:
-        importlib.import_module("subgroup_audit.stats.compiled")
+        importlib.import_module(_COMPILED)
     except (ImportError, RuntimeError):
         return False
     return True

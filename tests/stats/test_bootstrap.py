@@ -251,6 +251,7 @@ def test_large_work_is_done_by_numpy_where_nothing_can_be_compiled(monkeypatch):
     expected = stratified_auc_replicates(labels, scores, 64, 1, engine="numpy")
     monkeypatch.setattr(replicates, "_WORTH_IF_LOADED", 1)
     monkeypatch.setattr(replicates, "_WORTH_IMPORTING", 1)
+    monkeypatch.setattr(replicates, "_WORTH_COMPILING", 1)
     monkeypatch.setitem(sys.modules, "subgroup_audit.stats.compiled", None)
     np.testing.assert_array_equal(stratified_auc_replicates(labels, scores, 64, 1), expected)
 

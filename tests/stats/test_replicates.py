@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -118,3 +120,19 @@ def test_components_keep_their_persons_when_the_caller_writes_on():
     cell = auc_components([0, 1, 0, 1], [1, 2, 3, 4], person=person)
     person[:] = 0
     np.testing.assert_array_equal(cell.persons, np.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("kept", "least"), [([], 2_500_000_000), (["stats_1/compiled.concordance-1.py311.nbi"], 400_000_000)]
+)
+def test_work_waits_for_a_compiler_only_where_that_is_worth_it(monkeypatch, tmp_path, kept, least):
+    for name in kept:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "subgroup_audit.stats.compiled", raising=False)
+    monkeypatch.setattr(replicates, "_can_compile", lambda: True)
+    assert not replicates.chooses_numba("auto", least - 1)
+    assert replicates.chooses_numba("auto", least)
+    assert not replicates.chooses_numba("numpy", 10 * least)
+    assert replicates.chooses_numba("numba", 1)
