@@ -51,7 +51,8 @@ def _task(result: CheckResult, model: str, finding: str, *, names_model: bool) -
     estimates, contrasts = chosen[0], chosen[1][chosen[1]["kind"] == "subgroup_gap"]
     named = [words.finding_words(finding), words.plain(model) if names_model else ""]
     which = f"{split} images" if result.settings.get("has_split") else "all images"
-    yield f"{', '.join(filter(None, named))} ({which})".lstrip()
+    subject = ", ".join(filter(None, named))
+    yield f"{subject} ({which})" if subject else which.capitalize()
     yield from _auc_table(estimates[estimates["metric"] == "auc"], contrasts[contrasts["metric"] == "auc"])
     yield from _rates_table(estimates)
 

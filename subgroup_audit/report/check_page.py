@@ -19,7 +19,6 @@ from subgroup_audit.report.check_gaps import check_forests, comparison_label, de
 from subgroup_audit.report.check_tables import Subject, TaskTables
 from subgroup_audit.report.methods import REFERENCES
 from subgroup_audit.report.page import page_environment, plotly_script, resource
-from subgroup_audit.report.tables import to_csv
 
 # The script that draws takes 4.7 MB; these keep the whole page below 8 MB.
 MAX_SPECS = 900_000
@@ -140,16 +139,24 @@ def drawn_figures(result: CheckResult, ordered: Sequence[Subject]) -> dict[tuple
 
 
 def downloads(result: CheckResult, figures: Mapping[tuple[str, str], list[CurveFigure]]) -> dict[str, str]:
-    """The tables as data URIs, small ones first; of what does not fit, the judged gaps and the drawn curves."""
-    found, left = {}, MAX_DATA
-    for name, frame in sorted(result.tables().items(), key=lambda item: len(item[1])):
-        text = to_csv(frame)
-        if len(text) > left:
-            text = to_csv(_essential(name, frame, result, figures))
-        if text and len(text) <= left:
-            left -= len(text)
-            found[name] = _data_uri(text)
-    return found
+    """The tables as data URIs: of each what its figure shows, and the whole of those for which there is room."""
+    frames = {name: frame for name, frame in result.tables().items() if len(frame)}
+    texts = {name: _csv(name, _essential(name, frame, result, figures)) for name, frame in frames.items()}
+    whole = {name: _csv(name, frame) for name, frame in frames.items()}
+    left = MAX_DATA - sum(map(len, texts.values()))
+    for name in sorted(whole, key=lambda name: len(whole[name])):
+        growth = len(whole[name]) - len(texts[name])
+        if growth <= left:
+            texts[name] = whole[name]
+            left -= growth
+    return {name: _data_uri(text) for name, text in texts.items() if text}
+
+
+def _csv(name: str, frame: pd.DataFrame) -> str:
+    """Measures with every digit; points of curves with six, which is more than a screen shows."""
+    if not len(frame):
+        return ""
+    return str(frame.to_csv(index=False, lineterminator="\n", float_format="%.6g" if name in KINDS else None))
 
 
 def _essential(

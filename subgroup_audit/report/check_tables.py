@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from subgroup_audit.checking.result import CheckResult
-from subgroup_audit.checking.words import measure_words
+from subgroup_audit.checking.words import finding_words, measure_words
 from subgroup_audit.report.check_words import PARITY
 from subgroup_audit.report.contents import rows_of
 from subgroup_audit.report.gaps import verdict_key
@@ -76,10 +76,12 @@ def subjects(result: CheckResult) -> list[Subject]:
     """The models and findings in the order of the file."""
     pairs = result.estimates[["model", "finding"]].drop_duplicates().to_numpy().tolist()
     several = len({model for model, _ in pairs}) > 1
-    return [
-        Subject(str(place), model, finding, f"{finding} · {model}" if several else finding)
-        for place, (model, finding) in enumerate(pairs)
-    ]
+    found = []
+    for place, (model, finding) in enumerate(pairs):
+        words = finding_words(finding) or "All images"
+        words = words[:1].upper() + words[1:]
+        found.append(Subject(str(place), model, finding, f"{words} · {model}" if several else words))
+    return found
 
 
 def of_subject(frame: pd.DataFrame, subject: Subject, split: str) -> pd.DataFrame:

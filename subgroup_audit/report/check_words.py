@@ -81,7 +81,8 @@ def cards(result: CheckResult) -> list[Card]:
 
 def _card(row: dict[str, Any], total: int, several: tuple[bool, bool]) -> Card:
     key = verdict_key(row["verdict"])
-    names = [isolated(row[name]) for name, is_named in zip(("model", "finding"), several, strict=True) if is_named]
+    shown = {"model": row["model"], "finding": finding_words(row["finding"])}
+    names = [isolated(shown[name]) for name, is_named in zip(shown, several, strict=True) if is_named]
     return Card(
         kind=row["metric"],
         name=isolated(row["attribute"]),
