@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -76,7 +77,7 @@ class PlacementRegression:
         influence[self.rows] *= np.sqrt(len(self.rows) / (len(self.rows) - used))
         negatives = ~images.is_positive & (self.reference >= 0)
         codes = np.where(negatives, self.reference, -1)
-        deviations = (beaten - mean_by(codes, beaten)) * person_factor(codes, images.persons)
+        deviations = (beaten - mean_by(codes, beaten)) * self._factor
         influence[negatives] = deviations[negatives]
         whole[self.rows] = placed
         weights[self.rows] = np.abs(pull)
@@ -91,6 +92,10 @@ class PlacementRegression:
             lost=(used - 1, 0),
         )
         return restricted_to(found, images.persons[self.reference >= 0])
+
+    @cached_property
+    def _factor(self) -> FloatArray:
+        return person_factor(np.where(self.images.is_positive, -1, self.reference), self.images)
 
     def _weight_of_negatives(self, pull: FloatArray, codes: IntArray) -> FloatArray:
         """What each reference set weighs in the AUC, shared by its negatives."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -161,6 +162,11 @@ class WithinStrata:
         a, b = self.images.is_in_a, ~self.images.is_in_a
         return self._side(scores, a), self._side(scores, b)
 
+    @cached_property
+    def _factor(self) -> FloatArray:
+        cells = 4 * self.stratum + 2 * self.images.is_in_a + self.images.is_positive
+        return person_factor(np.where(self.stratum >= 0, cells, -1), self.images)
+
     def _side(self, scores: FloatArray, side: BoolArray) -> MixedComponents:
         kept = side & (self.stratum >= 0)
         influence, placed, weights = np.zeros(len(scores)), np.full(len(scores), np.nan), np.zeros(len(scores))
@@ -172,8 +178,7 @@ class WithinStrata:
             ranks = weighted_placements(is_positive, scores[rows], np.ones(len(rows)))
             pull = share / np.where(is_positive, is_positive.sum(), (~is_positive).sum())
             value += float(pull[is_positive] @ ranks[is_positive])
-            factor = person_factor(cells, self.images.persons[rows])
-            influence[rows] = pull * (ranks - mean_by(cells, ranks)) * factor
+            influence[rows] = pull * (ranks - mean_by(cells, ranks)) * self._factor[rows]
             placed[rows], weights[rows] = ranks, pull
         found = mixed_components(
             self.images, kept, value=value, influence=influence, placements=placed, weights=weights
@@ -195,7 +200,7 @@ def within_strata(
     images = check_images(y_true, is_in_a, person, one_group_per_person=one_group_per_person)
     names = check_strata(strata, len(images)).astype(str)
     present, codes = np.unique(names, return_inverse=True)
-    persons = np.unique(images.persons, return_inverse=True)[1]
+    persons = images.coded[1]
     cells = 4 * codes + 2 * images.is_in_a + images.is_positive
     pairs = np.unique(np.stack([cells, persons]), axis=1)[0]
     n_persons = np.bincount(pairs, minlength=4 * len(present)).reshape(-1, 4)

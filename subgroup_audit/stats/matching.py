@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -69,7 +70,7 @@ class CommonMix:
         is_positive, weights, cells = self.images.is_positive[rows], self.weights[rows], self.cell[rows]
         persons = self.images.persons[rows]
         placed = weighted_placements(is_positive, scores[rows], weights)
-        within = weights * (placed - mean_by(cells, placed)) * person_factor(cells, persons)
+        within = weights * (placed - mean_by(cells, placed)) * self._factor[rows]
         whole, influence = np.full(len(scores), np.nan), np.zeros(len(scores))
         whole[rows], influence[rows] = placed, within
         found = mixed_components(
@@ -81,6 +82,11 @@ class CommonMix:
             weights=np.where(kept, self.weights, 0.0),
         )
         return restricted_to(found, persons)
+
+    @cached_property
+    def _factor(self) -> FloatArray:
+        codes = np.where(self.cell >= 0, 2 * self.cell + self._in_a, -1)
+        return person_factor(codes, self.images)
 
     def lane_weights(self, counts: FloatArray) -> FloatArray:
         """Weights in each resample: the reference mix stays as it is, each group's own mix is taken anew.
@@ -231,7 +237,7 @@ def _sides(images: Images) -> tuple[BoolArray, BoolArray]:
 
 
 def _persons_per_cell(images: Images, cell: IntArray, side: BoolArray, n_cells: int) -> IntArray:
-    codes = np.unique(images.persons, return_inverse=True)[1]
+    codes = images.coded[1]
     pairs = np.unique(np.stack([cell[side], codes[side]]), axis=1)[0]
     return np.bincount(pairs, minlength=n_cells)
 

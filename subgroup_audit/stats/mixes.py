@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -75,6 +76,12 @@ class Images:
     def __len__(self) -> int:
         """Images of both groups."""
         return len(self.is_positive)
+
+    @cached_property
+    def coded(self) -> tuple[KeyArray, IntArray]:
+        """The distinct persons, ascending, and each image's place among them."""
+        persons, codes = np.unique(self.persons, return_inverse=True)
+        return persons, codes
 
 
 class Reweighting(Protocol):
@@ -208,7 +215,7 @@ def mixed_components(
         Weights of the group's own images, on any scale within a class.
     lost : degrees of freedom of the positive and the negative persons that a regression has used up
     """
-    persons, codes = np.unique(images.persons, return_inverse=True)
+    persons, codes = images.coded
     classes = (images.is_positive, ~images.is_positive)
     effective = [
         max(1, math.floor(_kish(sum_by(codes[chosen], weights[chosen], len(persons))) + 1e-9) - used)
@@ -247,12 +254,12 @@ def restricted_to(components: MixedComponents, keys: KeyArray) -> MixedComponent
     )
 
 
-def person_factor(codes: IntArray, persons: KeyArray) -> FloatArray:
+def person_factor(codes: IntArray, images: Images) -> FloatArray:
     """Root of K/(K-1) for the K persons of each image's cell, shape [n]: the small-sample factor of its mean.
 
     `codes` names each image's cell, -1 for none. A cell of one person has no variance of its own and keeps 1.
     """
-    pairs = np.unique(np.stack([codes, np.unique(persons, return_inverse=True)[1]]), axis=1)[0]
+    pairs = np.unique(np.stack([codes, images.coded[1]]), axis=1)[0]
     counts = np.bincount(pairs[pairs >= 0], minlength=int(codes.max(initial=-1)) + 1)
     factors = np.sqrt(counts / np.maximum(counts - 1.0, 1.0))
     factors[counts == 1] = 1.0
