@@ -18,6 +18,10 @@ SHOWN_AT_ONCE = 4
 MEASURED, MATCHED, WEIGHTED, REGRESSION, XAUC = "as measured", "matched", "weighted", "regression", "xAUC"
 # Which way speaks for all in a sentence: the one with the fewest assumptions that could be had.
 SPOKESMEN = (MATCHED, WEIGHTED, REGRESSION)
+UNSHOWN = {
+    "no gap beyond the margin": "As measured a gap beyond the margin is excluded.",
+    "inconclusive": "As measured neither a gap nor its absence is shown.",
+}
 COMPARISON = ("finding", "model", "recipe", "train_cohort", "test_group", "other")
 
 
@@ -98,14 +102,18 @@ def by_importance(case_mix: pd.DataFrame) -> list[list[dict[str, Any]]]:
 
 
 def overall_sentence(case_mix: pd.DataFrame | None) -> str:
-    """How many gaps as measured are still shown at the same mix; '' where none was measured or none matched."""
+    """How many gaps as measured are still shown at the same mix; '' where none could be asked at one."""
     if case_mix is None or not len(case_mix):
         return ""
     groups = by_importance(case_mix)
     gaps = [rows for rows in groups if rows[0]["verdict"] == "gap"]
     held = _held(groups)
-    if not gaps or not held:
+    if not held:
         return ""
+    if not gaps:
+        new = sum(found["verdict"] == "gap" for rows in groups if (found := _spokesman(rows)) is not None)
+        shown = "none is" if not new else "1 is" if new == 1 else f"{count(new)} are"
+        return f"As measured no subgroup gap is shown; with {held} made equal, {shown}."
     chosen = [(rows[0], found) for rows in gaps if (found := _spokesman(rows)) is not None]
     still = sum(_is_still_shown(measured, found) for measured, found in chosen)
     if len(gaps) == 1:
@@ -202,10 +210,8 @@ def _what_changed(measured: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     held = listed(_held_names(found))
     moved = f"from {signed(measured['estimate'])} to {signed(found['estimate'])}"
     if measured["verdict"] != "gap":
-        return (
-            f"As measured no gap was shown ({measured['verdict']}). With {held} made equal the difference goes "
-            f"{moved}: {found['verdict']}."
-        )
+        before = UNSHOWN.get(str(measured["verdict"]), f"As measured: {measured['verdict']}.")
+        return f"{before} With {held} made equal the difference goes {moved}: {found['verdict']}."
     movement = _movement(measured, found, moved, held)
     return f"With {held} made equal the gap {movement} {_what_is_left(measured, found)}".rstrip()
 

@@ -106,8 +106,8 @@ SAID = [
     ),
     (
         comparison(-0.03, -0.02, (-0.01, 0.03), ("inconclusive", "inconclusive")),
-        "As measured no gap was shown (inconclusive). With view made equal the difference goes from −0.030 to "
-        "−0.020: inconclusive.",
+        "As measured neither a gap nor its absence is shown. With view made equal the difference goes from −0.030 "
+        "to −0.020: inconclusive.",
     ),
 ]
 
@@ -155,7 +155,11 @@ def test_the_first_screens_sentence_counts_what_is_still_shown() -> None:
         "evidence that they are gone."
     )
     none = comparison(-0.03, -0.02, (-0.01, 0.03), ("inconclusive", "inconclusive"))
-    assert overall_sentence(pd.DataFrame(none)) == ""
+    text = "As measured no subgroup gap is shown; with view made equal, none is."
+    assert overall_sentence(pd.DataFrame(none)) == text
+    hidden = comparison(-0.03, -0.09, (-0.1, -0.02), ("no gap beyond the margin", "gap"))
+    assert overall_sentence(pd.DataFrame(hidden)) == text.replace("none", "1")
+    assert comparison_sentences(hidden)[0].startswith("As measured a gap beyond the margin is excluded. With")
     assert overall_sentence(None) == ""
 
 
