@@ -91,7 +91,9 @@ def _find_study(path: Path | None, fit: Path | None, dataset: str | None) -> tup
         raise StudyError(f"{record}: its study breaks a rule of this version; give --study FILE") from error
 
 
-def _of_study(source: str, use: ModelUse, study: Study, place: Place, splits: Sequence[str]) -> tuple[ScoringModel, CheckImages]:
+def _of_study(
+    source: str, use: ModelUse, study: Study, place: Place, splits: Sequence[str]
+) -> tuple[ScoringModel, CheckImages]:
     from subgroup_audit.checking.model_images import study_images
     from subgroup_audit.training.foreign import load_model
 

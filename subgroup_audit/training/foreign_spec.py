@@ -215,7 +215,8 @@ def looks_like_model(source: str | Path) -> bool:
     text = str(source)
     endings = (*ARCHIVES, WEIGHTS, ONNX, *REFUSED)
     is_fit = Path(text).is_dir() and (Path(text) / "model.json").is_file()
-    return text.startswith(TIMM) or is_entry_point(text) or Path(text).suffix.lower() in endings or is_fit
+    is_function = is_entry_point(text) and not Path(text).exists()
+    return text.startswith(TIMM) or is_function or is_fit or Path(text).suffix.lower() in endings
 
 
 def find_model_file(source: str) -> Path:
