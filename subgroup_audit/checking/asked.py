@@ -96,12 +96,12 @@ def margins_of(metric: Words, margin: float | Mapping[str, float | None]) -> tup
     return tuple(Margin(name, allowed) for name, allowed in pairs)
 
 
-def check_measure(name: str) -> None:
+def check_measure(name: str, option: str = "metric") -> None:
     """Raise `PolicyError` for a measure that there is not."""
     if name not in MEASURES:
         near = nearest(name, MEASURES)
         hint = f"nearest: {', '.join(near)}" if near else f"allowed: {', '.join(MEASURES)}"
-        raise PolicyError(f"--metric: there is no measure '{name}'; {hint}")
+        raise PolicyError(f"--{option}: there is no measure '{name}'; {hint}")
 
 
 def threshold_of(threshold: float | str | None) -> Threshold:

@@ -166,7 +166,7 @@ def check_scored(
 def _known(measures: Words) -> tuple[str, ...]:
     names = listed(measures) or MEASURES
     for name in names:
-        check_measure(name)
+        check_measure(name, "measure")
     return names
 
 

@@ -25,6 +25,7 @@ OTHER_KINDS = {
     b"SQLite format 3": "an SQLite database; write the table as CSV or Parquet",
 }
 PARQUET_MARK = b"PAR1"
+OWN_PREDICTIONS = "data/predictions.parquet"  # where a run folder has them
 
 
 def open_source(source: Any, encoding: str | None = None) -> Opened:
@@ -68,6 +69,8 @@ def _refuse_other_kinds(origin: str, data: bytes) -> None:
 
 
 def _tables_in(folder: Path) -> str:
+    if (folder / OWN_PREDICTIONS).is_file():
+        return f"; the predictions of this run are {folder / OWN_PREDICTIONS}"
     found = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in (".csv", ".tsv", ".parquet"))
     return f", for example one of {quote(found, 4)} in it" if found else ""
 

@@ -134,6 +134,14 @@ def test_a_folder(tmp_path: Path) -> None:
     )
 
 
+def test_the_folder_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/predictions.parquet").touch()
+    assert message(tmp_path, tmp_path) == (
+        "HERE: this is a folder; a check reads one file; the predictions of this run are data/predictions.parquet"
+    )
+
+
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b\n")
