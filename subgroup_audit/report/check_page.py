@@ -22,7 +22,8 @@ from subgroup_audit.report.page import page_environment, plotly_script, resource
 
 # The script that draws takes 4.7 MB; these keep the whole page below 8 MB.
 MAX_SPECS = 900_000
-MAX_DATA = 900_000
+MAX_DATA = 800_000
+MAX_ESTIMATES = 2_000
 SECTIONS: Mapping[str, str] = {
     "gaps": "Gaps",
     "groups": "Groups",
@@ -141,22 +142,31 @@ def drawn_figures(result: CheckResult, ordered: Sequence[Subject]) -> dict[tuple
 def downloads(result: CheckResult, figures: Mapping[tuple[str, str], list[CurveFigure]]) -> dict[str, str]:
     """The tables as data URIs: of each what its figure shows, and the whole of those for which there is room."""
     frames = {name: frame for name, frame in result.tables().items() if len(frame)}
-    texts = {name: _csv(name, _essential(name, frame, result, figures)) for name, frame in frames.items()}
-    whole = {name: _csv(name, frame) for name, frame in frames.items()}
-    left = MAX_DATA - sum(map(len, texts.values()))
-    for name in sorted(whole, key=lambda name: len(whole[name])):
+    whole = {name: _csv(frame) for name, frame in frames.items()}
+    texts: dict[str, str] = {}
+    left = MAX_DATA
+    for name in sorted(frames, key=_rank):
+        text = _csv(_essential(name, frames[name], result, figures))
+        if text and len(text) <= left:
+            texts[name] = text
+            left -= len(text)
+    for name in sorted(texts, key=lambda name: len(whole[name])):
         growth = len(whole[name]) - len(texts[name])
         if growth <= left:
             texts[name] = whole[name]
             left -= growth
-    return {name: _data_uri(text) for name, text in texts.items() if text}
+    return {name: _data_uri(text) for name, text in texts.items()}
 
 
-def _csv(name: str, frame: pd.DataFrame) -> str:
-    """Measures with every digit; points of curves with six, which is more than a screen shows."""
-    if not len(frame):
-        return ""
-    return str(frame.to_csv(index=False, lineterminator="\n", float_format="%.6g" if name in KINDS else None))
+def _rank(name: str) -> int:
+    """Which table comes first where there is not room for all."""
+    first = ("contrasts", "confusion", "estimates", "reliability", "roc", "precision_recall", "net_benefit")
+    return first.index(name) if name in first else len(first)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    """The frame as CSV with eight digits, more than anybody reads off a page; JSON has them all."""
+    return str(frame.to_csv(index=False, lineterminator="\n", float_format="%.8g")) if len(frame) else ""
 
 
 def _essential(
@@ -166,7 +176,10 @@ def _essential(
     if name == "contrasts":
         return result.judged
     if name == "estimates":
-        return frame[~frame["threshold_rule"].str.startswith(check_tables.OWN)]
+        shared = frame[~frame["threshold_rule"].str.startswith(check_tables.OWN)]
+        return shared if len(shared) < MAX_ESTIMATES else shared[shared["metric"] == "auc"]
+    if name not in KINDS:
+        return frame
     drawn = [figure.points for (_, kind), panels in figures.items() if kind == name for figure in panels]
     return pd.concat(drawn) if drawn else frame.iloc[:0]
 

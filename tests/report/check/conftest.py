@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from subgroup_audit.checking.measured import Measured, MeasuredGap
 from subgroup_audit.checking.result import CheckResult
 from subgroup_audit.checking.scored import ScoredTable, Task
 from subgroup_audit.checking.settings import CheckSettings, Margin
+from subgroup_audit.report.check_curves import CurveFigure, curve_figures
 from subgroup_audit.report.check_page import write_check_page
+from subgroup_audit.report.check_tables import subjects
 from subgroup_audit.stats import auc_components, auc_gap, estimate_auc
 
 HOSTILE = (
@@ -195,3 +198,39 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a result whose names are written to do harm."""
     place = tmp_path_factory.mktemp("hostile") / "check.html"
     return write_check_page(fabricated_result(hostile=True), place, title=HOSTILE)
+
+
+@pytest.fixture(scope="session")
+def suppressed() -> CheckResult:
+    """The same result with counts below 10 withheld."""
+    return fabricated_result(suppress_below=10)
+
+
+@pytest.fixture(scope="session")
+def few(result: CheckResult) -> CheckResult:
+    """A result of AUCs alone."""
+    return replace(result, estimates=result.estimates[result.estimates["metric"] == "auc"], curves={})
+
+
+@pytest.fixture(scope="session")
+def many(result: CheckResult) -> CheckResult:
+    """The numbers of one finding under fourteen names."""
+
+    def repeated(frame: pd.DataFrame) -> pd.DataFrame:
+        one = frame[frame["finding"] == "Pneumonia"]
+        return pd.concat([one.assign(finding=f"Finding {number}") for number in range(14)], ignore_index=True)
+
+    curves = {name: repeated(frame) for name, frame in result.curves.items()}
+    return replace(
+        result, estimates=repeated(result.estimates), contrasts=repeated(result.contrasts), curves=curves
+    )
+
+
+@pytest.fixture(scope="session")
+def crowded(result: CheckResult) -> CurveFigure:
+    """The ROC curves of nine groups."""
+    roc = result.curves["roc"]
+    one = roc[(roc["finding"] == "Pneumonia") & (roc["group"] == "F")]
+    rows = pd.concat([one.assign(group=f"group {number}") for number in range(9)])
+    changed = replace(result, curves={"roc": rows})
+    return curve_figures(changed, subjects(changed)[0], "roc")[0]
