@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from subgroup_audit.checking.settings import CheckSettings
 from subgroup_audit.stats import average_auc
-from subgroup_audit.stats.measurement import AucMeasurement, Measurement
+from subgroup_audit.stats.measurement import AucMeasurement, Counts, Measurement, build_estimate
 
 MACRO_MEAN = "macro mean"
 
@@ -20,10 +20,18 @@ def mean_over_findings(measured: Sequence[Measurement], settings: CheckSettings)
 
     A mean over fewer findings would be another number: it is not estimable where one of them is not.
     """
+    persons = np.unique(np.concatenate([one.persons for one in measured]))
+    missing = "; ".join(dict.fromkeys(one.found.reason for one in measured if one.found.estimate is None))
+    if missing:
+        most = [
+            max(getattr(one.found, name) for one in measured) for name in ("n_images", "n_positive", "n_negative")
+        ]
+        counts = Counts(len(persons), *most)
+        found = build_estimate(None, counts, confidence_level=settings.confidence_level, reason=missing)
+        return Measurement(found, persons, partial(np.zeros, len(persons)))
     aucs = [one for one in measured if isinstance(one, AucMeasurement)]
     components = [one.components for one in aucs if one.components is not None]
     found = average_auc(components, confidence_level=settings.confidence_level, min_persons=settings.min_persons)
-    persons = np.unique(np.concatenate([one.persons for one in aucs]))
     return Measurement(found, persons, partial(_mean_pull, aucs, persons))
 
 

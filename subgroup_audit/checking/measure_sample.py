@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
@@ -109,12 +109,14 @@ def _unknown(ranked: RankedScores, settings: CheckSettings) -> Measurement:
 
 
 def _with_minimums(metric: str, measured: Measurement, settings: CheckSettings) -> Measurement:
-    """The measurement, called small where the group has fewer persons or images than the settings ask for."""
+    """The measurement; not estimable where the group has fewer persons or images than the settings ask for."""
     found = measured.found
-    if found.status != "ok":
-        return measured
     reason = _too_few(found, _NEEDS.get(metric, "positive negative"), settings)
-    return replace(measured, found=replace(found, status="small", reason=reason)) if reason else measured
+    if found.status == "not estimable" or not reason:
+        return measured
+    counts = Counts(found.n_patients, found.n_images, found.n_positive, found.n_negative)
+    missing = build_estimate(None, counts, confidence_level=settings.confidence_level, reason=reason)
+    return Measurement(missing, measured.persons, measured.pull, measured.threshold)
 
 
 def _too_few(found: Estimate, needs: str, settings: CheckSettings) -> str:

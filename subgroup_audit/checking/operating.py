@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from subgroup_audit.checking.samples import ALL_IMAGES, GroupKey, Layout, Sample
@@ -102,4 +103,4 @@ def _choose(sample: Sample, choosing: Sample | None, rule: Rule, settings: Check
 
 def distinct_thresholds(point: OperatingPoint) -> list[float]:
     """The thresholds that occur, ascending: one, or one a fold."""
-    return sorted(set(np.unique(point.threshold[~np.isnan(point.threshold)]).tolist()))
+    return sorted(set(pd.unique(point.threshold[~np.isnan(point.threshold)]).tolist()))

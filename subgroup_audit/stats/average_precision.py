@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from subgroup_audit.stats.bounds import LogitLimits, WilsonLimits
 from subgroup_audit.stats.inputs import FloatArray, check_level
-from subgroup_audit.stats.measurement import Counts, Measurement, build_estimate
+from subgroup_audit.stats.measurement import NO_VARIANCE, Counts, Measurement, build_estimate
 from subgroup_audit.stats.ranked import RankedScores, rank_scores
 from subgroup_audit.stats.results import Estimate, Status
 
@@ -120,7 +120,7 @@ def _standard_error(ranked: RankedScores, pulls: FloatArray) -> float:
 
 def _limits(ranked: RankedScores, value: float, error: float) -> tuple[LogitLimits | WilsonLimits, str]:
     n_persons = ranked.n_persons_positive
-    if 0.0 < value < 1.0 and error > 0.0 and n_persons > 1:
+    if 0.0 < value < 1.0 and error > math.sqrt(NO_VARIANCE) and n_persons > 1:
         return LogitLimits(value, error, float(n_persons - 1)), "influence function, logit-t"
     return WilsonLimits(
         min(value, 1.0), float(n_persons), float(max(n_persons - 1, 1))

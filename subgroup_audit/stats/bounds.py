@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from subgroup_audit.stats.limits import BoundedEstimate, t_quantile
 
+# Quantiles of one degree of freedom reach 1e298 in the tails that p-values are searched in.
+_FARTHEST = 1e60
+
 
 @dataclass(frozen=True)
 class WilsonLimits:

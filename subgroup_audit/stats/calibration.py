@@ -22,7 +22,8 @@ CALIBRATIONS = ("calibration_slope", "calibration_intercept", "brier_score")
 SMALLEST_PROBABILITY = 1e-6
 
 _MOST_STEPS = 60
-_CLOSE = 1e-10
+# Newton's error after a step is about the square of the step.
+_CLOSE = 1e-7
 _Pulls = tuple[float, FloatArray]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -27,6 +28,31 @@ class Counts:
     n_negative: int
 
 
+# A variance below this is rounding, not spread: a standard error of 1e-10.
+NO_VARIANCE = 1e-20
+
+
+class PersonSums(Protocol):
+    """A few sums over each person's images that many numbers are made of."""
+
+    @property
+    def gram(self) -> FloatArray:
+        """Sum over persons of the products of their sums, shape [c, c]."""
+        ...
+
+    def by_person(self) -> FloatArray:
+        """Each person's sums, shape [c, K]."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A number whose pull on each person is `weights` @ the person's sums."""
+
+    sums: PersonSums
+    weights: FloatArray
+
+
 @dataclass(frozen=True, eq=False)
 class Measurement:
     """One number of one set of images.
@@ -42,12 +68,15 @@ class Measurement:
         asked for, since most gaps are of groups that share nobody and need none.
     threshold : float or None
         The operating point that the number is at.
+    linear : Linear or None
+        The same pull as a combination of sums that other numbers share: their products are added up once.
     """
 
     found: Estimate
     persons: KeyArray
     pull: Callable[[], FloatArray]
     threshold: float | None = None
+    linear: Linear | None = None
 
     def minus(self, other: Measurement, *, overlap: Overlap, confidence_level: float) -> GapEstimate:
         """This number minus another: `measurement_gap`."""
@@ -61,10 +90,11 @@ class AucMeasurement(Measurement):
     components: AucComponents | None = None
 
     def minus(self, other: Measurement, *, overlap: Overlap, confidence_level: float) -> GapEstimate:
-        """The gap of two AUCs is DeLong's and Obuchowski's; of anything else, the general one."""
-        if self.components is None or not isinstance(other, AucMeasurement) or other.components is None:
+        """The gap of two AUCs is DeLong's and Obuchowski's; without shared persons that is the general one."""
+        theirs = other.components if isinstance(other, AucMeasurement) else None
+        if self.components is None or theirs is None or not overlap.n_shared:
             return measurement_gap(self, other, overlap=overlap, confidence_level=confidence_level)
-        gap = auc_gap(self.components, other.components, confidence_level=confidence_level)
+        gap = auc_gap(self.components, theirs, confidence_level=confidence_level)
         status, reason = join_status(self.found, other.found)
         return replace(gap, status=status, reason=reason, minuend=self.found, subtrahend=other.found)
 
@@ -78,24 +108,39 @@ def measure_auc(ranked: RankedScores, *, confidence_level: float, min_persons: i
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
-    """Which persons two sets of images share: their positions in the one's `persons` and in the other's."""
+    """Which persons two sets of images share: their positions in the one's `persons` and in the other's.
 
-    in_a: IntArray
-    in_b: IntArray
+    None stands for all persons of both, in the same order.
+    """
 
-    @property
-    def n_shared(self) -> int:
-        """Persons in both."""
-        return len(self.in_a)
+    in_a: IntArray | None
+    in_b: IntArray | None
+    n_shared: int
+    _products: dict[tuple[int, int], tuple[PersonSums, PersonSums, FloatArray]] = field(default_factory=dict)
+
+    def dot(self, a: FloatArray, b: FloatArray) -> FloatArray:
+        """Sum over shared persons of the products of the last axes of `a` and `b`."""
+        one = a if self.in_a is None else a[..., self.in_a]
+        other = b if self.in_b is None else b[..., self.in_b]
+        return np.asarray(one @ other.T)
+
+    def product(self, a: PersonSums, b: PersonSums) -> FloatArray:
+        """Sum over shared persons of the products of their sums, shape [c, c]; worked out once for each pair."""
+        key = (id(a), id(b))
+        if key not in self._products:
+            self._products[key] = (a, b, self.dot(a.by_person(), b.by_person()))
+        return self._products[key][2]
 
 
 def overlap_of(persons_a: KeyArray, persons_b: KeyArray) -> Overlap:
     """The persons in both of two ascending lists of distinct keys."""
-    if persons_a is persons_b:
-        everyone = np.arange(len(persons_a))
-        return Overlap(everyone, everyone)
-    _, in_a, in_b = np.intersect1d(persons_a, persons_b, assume_unique=True, return_indices=True)
-    return Overlap(in_a, in_b)
+    if persons_a is persons_b or np.array_equal(persons_a, persons_b):
+        return Overlap(None, None, len(persons_a))
+    if not len(persons_a) or not len(persons_b):
+        return Overlap(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), 0)
+    place = np.minimum(np.searchsorted(persons_b, persons_a), len(persons_b) - 1)
+    in_a = np.flatnonzero(persons_b[place] == persons_a)
+    return Overlap(in_a, place[in_a], len(in_a))
 
 
 def build_estimate(
@@ -177,10 +222,17 @@ def pull_correlation(a: Measurement, b: Measurement, shared: Overlap) -> float:
     """The correlation of two numbers, from the influences of the persons in both; 0 where nobody is."""
     if not shared.n_shared:
         return 0.0
-    pull_a, pull_b = a.pull(), b.pull()
-    scale = math.sqrt(float(pull_a @ pull_a) * float(pull_b @ pull_b))
-    together = float(pull_a[shared.in_a] @ pull_b[shared.in_b])
-    return min(max(together / scale, -1.0), 1.0) if scale > 0.0 and math.isfinite(together) else 0.0
+    if a.linear is not None and b.linear is not None:
+        one, other = a.linear, b.linear
+        squares = [float(side.weights @ side.sums.gram @ side.weights) for side in (one, other)]
+        together = float(one.weights @ shared.product(one.sums, other.sums) @ other.weights)
+    else:
+        pull_a, pull_b = a.pull(), b.pull()
+        squares = [float(pull_a @ pull_a), float(pull_b @ pull_b)]
+        together = float(shared.dot(pull_a, pull_b))
+    if not min(squares) > NO_VARIANCE or not math.isfinite(together):
+        return 0.0
+    return min(max(together / math.sqrt(squares[0] * squares[1]), -1.0), 1.0)
 
 
 def _error_of_difference(a: Estimate, b: Estimate, correlation: float) -> float | None:

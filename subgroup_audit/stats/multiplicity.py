@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from subgroup_audit.errors import StatisticsError
-from subgroup_audit.stats.inputs import check_choice
+from subgroup_audit.stats.inputs import FloatArray, check_choice
 
 METHODS = ("holm", "benjamini-hochberg", "none")
-_STATSMODELS_NAMES = {"holm": "holm", "benjamini-hochberg": "fdr_bh"}
 
 
 def adjust_p_values(p_values: Sequence[float | None], method: str = "holm") -> list[float | None]:
@@ -42,13 +41,20 @@ def adjust_p_values(p_values: Sequence[float | None], method: str = "holm") -> l
         raise StatisticsError(f"a p-value must lie between 0 and 1, not {bad}")
     adjusted: list[float | None] = [None] * len(p_values)
     for index, value in zip(made, _adjust(family, method), strict=True):
-        adjusted[index] = float(value)
+        adjusted[index] = value
     return adjusted
 
 
-def _adjust(family: np.ndarray[tuple[int], np.dtype[np.float64]], method: str) -> Sequence[float]:
+def _adjust(family: FloatArray, method: str) -> list[float]:
+    """As statsmodels' multipletests has it, without its import."""
     if method == "none" or not len(family):
-        return family.tolist()
-    from statsmodels.stats.multitest import multipletests
-
-    return list(multipletests(family, method=_STATSMODELS_NAMES[method])[1])
+        return [float(value) for value in family]
+    order, n = np.argsort(family, kind="stable"), len(family)
+    if method == "holm":
+        stepped = np.maximum.accumulate(family[order] * np.arange(n, 0, -1))
+    else:
+        shares = np.arange(1, n + 1) / float(n)
+        stepped = np.minimum.accumulate((family[order] / shares)[::-1])[::-1]
+    adjusted = np.empty(n)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return [float(value) for value in adjusted]

@@ -224,7 +224,8 @@ class _Log:
 def _counts(groups: Sequence[tuple[str, Outcomes]]) -> Counts:
     """All groups added up; a person in two of them counts once."""
     ranked = [outcomes.ranked for _, outcomes in groups]
-    n_persons = len(np.unique(np.concatenate([one.persons for one in ranked]))) if ranked else 0
+    keys = np.sort(np.concatenate([one.persons for one in ranked])) if ranked else np.empty(0)
+    n_persons = int(np.count_nonzero(keys[1:] != keys[:-1])) + bool(len(keys))
     return Counts(
         n_persons,
         sum(one.n_images for one in ranked),

@@ -15,7 +15,7 @@ from subgroup_audit.errors import StatisticsError
 from subgroup_audit.stats.bounds import MappedLimits, ScaledLimits, WilsonLimits
 from subgroup_audit.stats.inputs import BoolArray, FloatArray, check_choice, check_level
 from subgroup_audit.stats.limits import MoverLimits
-from subgroup_audit.stats.measurement import Counts, Measurement, build_estimate
+from subgroup_audit.stats.measurement import NO_VARIANCE, Counts, Linear, Measurement, build_estimate
 from subgroup_audit.stats.ranked import RankedScores, rank_scores
 from subgroup_audit.stats.results import Estimate, Status
 
@@ -194,7 +194,7 @@ def measure_rate(
         status=status,
         reason=reason,
     )
-    return Measurement(found, outcomes.ranked.persons, partial(_pull, outcomes, share, slope), threshold)
+    return _linear_measurement(found, outcomes, slope * share.weights, threshold)
 
 
 def measure_net_benefit(
@@ -240,8 +240,7 @@ def measure_net_benefit(
         status=status,
         reason=reason,
     )
-    pull = partial(_pull_difference, outcomes, right, wrong, weight)
-    return Measurement(found, outcomes.ranked.persons, pull, threshold)
+    return _linear_measurement(found, outcomes, right.weights - weight * wrong.weights, threshold)
 
 
 def net_benefit(
@@ -290,7 +289,8 @@ def _share(outcomes: Outcomes, counted: tuple[int, ...], over: tuple[int, ...]) 
     if n_persons == n_over:
         variance = value * (1.0 - value) / n_over
         return _Share(value, weights, variance, WilsonLimits(value, n_over, math.inf), n_persons, "Wilson")
-    spread = max(float(weights @ outcomes.gram @ weights), 0.0)
+    spread = float(weights @ outcomes.gram @ weights)
+    spread = spread if spread > NO_VARIANCE else 0.0
     variance = spread * n_persons / (n_persons - 1) if n_persons > 1 else math.nan
     rest = tuple(cell for cell in over if cell not in counted)
     n_events = min(outcomes.count_persons(counted), outcomes.count_persons(rest))
@@ -318,12 +318,16 @@ def _covariance(outcomes: Outcomes, a: _Share, b: _Share) -> float:
     return factor * float(a.weights @ outcomes.gram @ b.weights)
 
 
-def _pull(outcomes: Outcomes, share: _Share, slope: float) -> FloatArray:
-    return np.asarray(slope * share.weights @ outcomes.by_person())
+def _linear_measurement(
+    found: Estimate, outcomes: Outcomes, weights: FloatArray, threshold: float | None
+) -> Measurement:
+    """A number whose pull on a person is a weighted sum of the person's cells of the confusion matrix."""
+    pull = partial(_combine, outcomes, weights)
+    return Measurement(found, outcomes.ranked.persons, pull, threshold, Linear(outcomes, weights))
 
 
-def _pull_difference(outcomes: Outcomes, right: _Share, wrong: _Share, weight: float) -> FloatArray:
-    return np.asarray((right.weights - weight * wrong.weights) @ outcomes.by_person())
+def _combine(outcomes: Outcomes, weights: FloatArray) -> FloatArray:
+    return np.asarray(weights @ outcomes.by_person())
 
 
 def _f1_of_share(share: float) -> float:

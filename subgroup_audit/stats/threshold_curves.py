@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from subgroup_audit.errors import StatisticsError
 from subgroup_audit.stats.inputs import FloatArray, IntArray, check_level
 from subgroup_audit.stats.limits import t_quantile
+from subgroup_audit.stats.measurement import NO_VARIANCE
 from subgroup_audit.stats.operating_points import cumulative_counts
 from subgroup_audit.stats.ranked import RankedScores
 from subgroup_audit.stats.rates import FEW_EVENTS
@@ -280,7 +281,7 @@ def _clustered_band(
 ) -> Band:
     """Wilson's limits on the effective n that makes the binomial variance the clustered one."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.maximum(square, 0.0) / n**2 * n_persons / (n_persons - 1.0)
+        variance = np.where(square / n**2 > NO_VARIANCE, square / n**2, 0.0) * n_persons / (n_persons - 1.0)
         effective = np.where(variance > 0.0, np.minimum(p * (1.0 - p) / variance, n), n_persons)
     effective = np.where(events < FEW_EVENTS, np.minimum(effective, n_persons), effective)
     is_alone = n_persons == n
