@@ -89,9 +89,9 @@ class _Gap:
         """Standard error and degrees of freedom; one fit knows nothing of others, and speaks for itself alone."""
         if self.n_seeds == 1 or self.assumed.seed_sd == 0.0:
             return math.sqrt(patients), math.inf
-        seeds = len(self.signs) * self.assumed.seed_sd**2 / self.n_seeds
-        total = patients + seeds
-        return math.sqrt(total), total**2 / (seeds**2 / (self.n_seeds - 1))
+        by_fits = [self.fits.count(fits) * self.assumed.seed_sd**2 / self.n_seeds for fits in set(self.fits)]
+        total = patients + sum(by_fits)
+        return math.sqrt(total), total**2 * (self.n_seeds - 1) / sum(part**2 for part in by_fits)
 
     def power(self, gap: float, times: float = 1.0) -> float:
         """The power to find a gap with `times` these persons.
@@ -245,9 +245,15 @@ def _describe(gap: _Gap, place: int) -> dict[str, Any]:
 
 
 def _smallest(is_enough: Callable[[float], bool], low: float, high: float) -> float | None:
-    """The smallest value at which something holds that holds from there on; None if it does not at `high`."""
-    if not is_enough(high):
+    """The smallest value between two at which something holds, to a part in 10,000; None if it holds nowhere.
+
+    Looked for in steps first: with few seeds, more persons can leave fewer degrees of freedom, and less power.
+    """
+    steps = [float(value) for value in np.geomspace(low, high, 80)]
+    first = next((place for place, value in enumerate(steps) if is_enough(value)), None)
+    if first is None:
         return None
+    low, high = steps[max(first - 1, 0)], steps[first]
     while high - low > 1e-4 * low:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if is_enough(middle) else (middle, high)
