@@ -13,6 +13,7 @@ from subgroup_audit.checking.opened import quote
 from subgroup_audit.checking.scored import ScoredTable
 from subgroup_audit.checking.settings import MEASURES, CheckSettings, Margin, Threshold
 from subgroup_audit.errors import PolicyError, TableError, nearest
+from subgroup_audit.schema import UNKNOWN
 
 Words = str | Sequence[str] | None
 
@@ -144,7 +145,12 @@ def fit_to_table(settings: CheckSettings, table: ScoredTable, origin: str) -> Ch
     """The settings; raises `TableError` where a reference or a margin names a group that is not there."""
     named: list[tuple[str, str, str | None]]
     named = [("--reference", attribute, group) for attribute, group in settings.reference.items()]
-    named += [("margin of the policy", m.attribute, m.group) for m in settings.margins if m.attribute]
+    # 'Unknown' is our own name for a missing value: a policy may name it for files that miss none.
+    named += [
+        ("margin of the policy", m.attribute, None if m.group == UNKNOWN else m.group)
+        for m in settings.margins
+        if m.attribute
+    ]
     problems = [
         problem for where, attribute, group in named if (problem := _say_strange(table, where, attribute, group))
     ]
