@@ -71,7 +71,7 @@ class CountStream:
         """
         if block in self._kept:
             return self._kept[block]
-        counts = np.empty((self.n_units, LANES), dtype=np.uint8) if spare is None else spare
+        counts = empty_counts(self.n_units) if spare is None else spare
         start = 0
         for stratum, (size, thresholds) in enumerate(zip(self.sizes, self._thresholds, strict=True)):
             keys = np.random.SeedSequence(self.seed, spawn_key=(stratum, block)).generate_state(2, np.uint64)
@@ -81,6 +81,13 @@ class CountStream:
         if self.keeps:
             self._kept[block] = counts
         return counts
+
+
+def empty_counts(n_units: int) -> Counts:
+    """Room for a block, shape [n_units, 64], each row of which is one line of the processor's cache, not two."""
+    room = np.empty((n_units + 1) * LANES, dtype=np.uint8)
+    skipped = -room.ctypes.data % LANES
+    return room[skipped : skipped + n_units * LANES].reshape(n_units, LANES)
 
 
 def poisson_thresholds(size: int) -> Thresholds:

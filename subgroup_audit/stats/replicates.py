@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subgroup_audit.stats.area import tie_bounds
-from subgroup_audit.stats.draws import LANES, WORD_ORDER, Counts, CountStream, DrawStratum, split_words
+from subgroup_audit.stats.draws import (
+    LANES,
+    WORD_ORDER,
+    Counts,
+    CountStream,
+    DrawStratum,
+    empty_counts,
+    split_words,
+)
 from subgroup_audit.stats.inputs import BoolArray, FloatArray, IntArray, check_choice
 
 _COMPILED = "subgroup_audit.stats.compiled"
@@ -179,6 +187,10 @@ def _bring_together(n_units: int, cells: Sequence[RankedCell]) -> tuple[IntArray
         replace(cell, negative_codes=places[cell.negative_codes], positive_codes=places[cell.positive_codes])
         for cell in cells
     ]
+
+
+def _take(counts: Counts, units: IntArray) -> Counts:
+    return np.take(counts, units, axis=0, out=empty_counts(len(units)), mode="clip")
 
 
 def work_of(stream: CountStream, cells: Sequence[RankedCell]) -> int:
