@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -87,6 +88,10 @@ class AucComponents:
         DeLong's S10/m and S01/n (DeLong 1988, doi:10.2307/2531595); otherwise they are those of
         Obuchowski 1997, doi:10.2307/2533958, whose sum is var = S10/m + S01/n + 2 S11/(mn).
         """
+        return self._variance_terms
+
+    @cached_property
+    def _variance_terms(self) -> tuple[float, float, float]:
         positive = self.positive_sums / max(self.n_positive, 1)
         negative = self.negative_sums / max(self.n_negative, 1)
         return (
@@ -238,25 +243,31 @@ def _placements(is_positive: BoolArray, scores: FloatArray) -> tuple[float, Floa
     """The AUC, and in row order each image's share of the other class on its wrong-way side."""
     order = np.argsort(scores)
     labels = is_positive[order]
-    n_positive = int(np.count_nonzero(labels))
-    n_negative = len(labels) - n_positive
+    positives, negatives = np.flatnonzero(labels), np.flatnonzero(~labels)
+    n_positive, n_negative = len(positives), len(negatives)
     if not n_positive or not n_negative:
         return float("nan"), np.full(len(labels), np.nan)
-    negatives_upto, total = _twice_mid_counts(~labels, scores[order])
-    positives_upto = total - negatives_upto
-    ranked = np.where(
-        labels, negatives_upto / (2 * n_negative), (2 * n_positive - positives_upto) / (2 * n_positive)
-    )
+    below, above = _twice_passed(labels, scores[order], positives, negatives)
     placements = np.empty(len(labels))
-    placements[order] = ranked
-    return int(negatives_upto[labels].sum()) / (2 * n_positive * n_negative), placements
+    placements[order[positives]] = below / (2 * n_negative)
+    placements[order[negatives]] = above / (2 * n_positive)
+    return int(below.sum()) / (2 * n_positive * n_negative), placements
 
 
-def _twice_mid_counts(is_counted: BoolArray, ascending: FloatArray) -> tuple[IntArray, IntArray]:
-    """Twice the mid-count of counted rows up to each row's run of ties; the same for all rows."""
+def _twice_passed(
+    labels: BoolArray, ascending: FloatArray, positives: IntArray, negatives: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Twice the negatives below each positive, and twice the positives above each negative, ties one half."""
+    if (ascending[1:] != ascending[:-1]).all():
+        # A positive's rank is how many positives and negatives come before it, and the first is known.
+        n_before = negatives - np.arange(len(negatives))
+        return 2 * (positives - np.arange(len(positives))), 2 * (len(positives) - n_before)
     starts, ends = tie_bounds(ascending)
-    cumulative = np.concatenate(([0], np.cumsum(is_counted)))
-    return cumulative[starts] + cumulative[ends], starts + ends
+    n_upto = np.concatenate(([0], np.cumsum(~labels)))
+    twice_upto = n_upto[starts] + n_upto[ends]
+    n_images_upto = starts + ends
+    twice_before = n_images_upto[negatives] - twice_upto[negatives]
+    return twice_upto[positives], 2 * len(positives) - twice_before
 
 
 def _from_images(value: float, placements: FloatArray, is_positive: BoolArray) -> AucComponents:
