@@ -204,6 +204,14 @@ def test_tables_go_into_their_place_in_the_page(tmp_path, capsys):
         print_tables(2, ["view"])
 
 
+@pytest.mark.slow
+def test_two_processes_print_what_one_prints(capsys):
+    print_tables(2, ["overlap"])
+    alone = capsys.readouterr().out
+    print_tables(2, ["overlap"], jobs=2)
+    assert capsys.readouterr().out == alone
+
+
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Print the coverage tables of docs/statistics.md.")
     parser.add_argument("n_sets", type=int, help="data sets a row")

@@ -84,7 +84,7 @@ def sizes_of_tests(rng, gap, truth, labels, scores, in_a, person=None) -> Rates:
     }
 
 
-def clustered_gap(rng, n_sets, *, clusters, value, labels_per, levels=None, n_resamples=1000) -> Rates:
+def clustered_gap(rng, n_sets, *, clusters, value, labels_per, levels=None, n_resamples=500) -> Rates:
     """Coverage for the gap of two groups of different persons with several images each."""
     cuts = levels and cut_points(value, levels)
 
@@ -175,7 +175,7 @@ def sizes_of_pair_tests(rng, gap, truth, labels, scores, person=None) -> Rates:
     }
 
 
-def clustered_pair(rng, n_sets, *, clusters, value, correlation, n_resamples=1000) -> Rates:
+def clustered_pair(rng, n_sets, *, clusters, value, correlation, n_resamples=500) -> Rates:
     """Coverage for the gap of two models on several images a person."""
 
     def one_set() -> Rates | None:
