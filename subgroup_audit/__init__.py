@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
+# What the package offers to training scripts and notebooks, imported when it is asked for. By name, since a module
+# of a low layer that imports the package would else point up.
+_OFFERED = {"check": "subgroup_audit.checking.check"}
+
 
 def __getattr__(name: str) -> Any:
-    """What the package offers to training scripts and notebooks, imported when it is asked for."""
-    if name == "check":
-        from subgroup_audit.checking.check import check
-
-        return check
+    """One of the names above; raises `AttributeError` for any other."""
+    if name in _OFFERED:
+        return getattr(import_module(_OFFERED[name]), name)
     raise AttributeError(f"module 'subgroup_audit' has no attribute '{name}'")
