@@ -94,7 +94,11 @@ def _card(row: dict[str, Any], total: int, several: tuple[bool, bool]) -> Card:
         verdict_key=key,
         verdict=row["verdict"],
         sentence=gap_words(row),
-        note=f"The clearest of {count(total)}. The largest of many tends to be overstated." if total > 1 else "",
+        note=""
+        if not is_number(row["estimate"])
+        else f"The clearest of {count(total)}. The largest of many tends to be overstated."
+        if total > 1
+        else "",
     )
 
 

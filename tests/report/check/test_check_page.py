@@ -123,7 +123,8 @@ def test_what_is_withheld_is_said_and_not_shown(suppressed: CheckResult) -> None
     source = render_check_page(suppressed)
     text = Page(source).text
     assert "Counts below 10 are withheld on this page" in text
-    assert "withheld: a count below 10, or one that would reveal such a count" in text
+    assert "Withheld: a group in which a count lies below 10, or from which one could be worked out." in text
+    assert "its numbers are withheld" in text
     roc = csv_of(source, "roc")
     assert "threshold" not in roc
     assert "Unknown" not in set(roc["group"])
