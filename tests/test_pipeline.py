@@ -22,7 +22,7 @@ from subgroup_audit.store import digest
 from subgroup_audit.study import Study
 from subgroup_audit.study_file import load_study
 
-STEPS = ["source", "pixels", "cohorts", "samples", "predictions", "audit", "report"]
+STEPS = ["source", "pixels", "cohorts", "samples", "predictions", "audit", "diagnosis", "report"]
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_a_changed_analysis_keeps_the_fits(finished: tuple[Study, Place, RunSumm
         {**study.model_dump(mode="json"), "analysis": {"margin": 0.1, "n_resamples": 100}}
     )
     summary = _again(changed, place)
-    assert summary.done == ["audit", "report"]
+    assert summary.done == ["audit", "diagnosis", "report"]
     assert summary.n_fits_reused == 3
 
 
