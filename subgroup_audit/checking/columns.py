@@ -149,6 +149,7 @@ def choose_columns(names: Sequence[str], choice: ColumnChoice, origin: str) -> C
     model = chosen.models()
     groups = chosen.groups()
     pairs = chosen.pairs()
+    _check_parts_differ(origin, pairs, groups)
     return Columns(
         pairs=pairs,
         groups=groups,
@@ -183,6 +184,27 @@ def _check_present(names: Sequence[str], choice: ColumnChoice, origin: str) -> N
     if lacking:
         problems = "; ".join(_lacks(role, column, names) for role, column in lacking)
         raise TableError(f"{origin}: {problems}")
+
+
+def _check_parts_differ(origin: str, pairs: Sequence[Pair], groups: Sequence[Attribute]) -> None:
+    """Raise `TableError` where a column has two parts that exclude each other, or a group's name is given twice."""
+    labels = {pair.label for pair in pairs}
+    scores = {score.column for pair in pairs for score in pair.scores}
+    columns = {attribute.column for attribute in groups}
+    parts = {
+        "label and score": labels & scores,
+        "label and group": labels & columns,
+        "score and group": scores & columns,
+    }
+    for both, shared in parts.items():
+        if shared:
+            raise TableError(f"{origin}: {quote(sorted(shared))} cannot be {both} at once")
+    names = [attribute.name for attribute in groups]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise TableError(
+            f"{origin}: two groups are called {quote(repeated)}; give one another name: --group NAME:COLUMN"
+        )
 
 
 def _lacks(role: str, column: str, names: Sequence[str]) -> str:
@@ -237,7 +259,8 @@ class _Chooser:
 
     def groups(self) -> tuple[Attribute, ...]:
         """The attributes; every column with the name of one where none was said."""
-        named = [parse_named(word, self.names) for word in self.choice.group if word != NONE]
+        words = dict.fromkeys(word for word in self.choice.group if word != NONE)
+        named = [parse_named(word, self.names) for word in words]
         said = [Attribute(one.name, one.column) for one in named]
         known = {attribute.name for attribute in said}
         banded = [name for name in self.choice.bands if name not in known]

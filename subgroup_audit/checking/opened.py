@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subgroup_audit.errors import TableError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -81,11 +83,23 @@ class Opened:
         return len(next(iter(self._kept.values())))
 
     def load(self, names: Sequence[str]) -> None:
-        """Read columns in one pass; those that were read before are kept."""
+        """Read columns in one pass; those that were read before are kept.
+
+        Raises
+        ------
+        TableError
+            A column holds lists or records, as Parquet allows.
+        """
         wanted = [name for name in dict.fromkeys(names) if name not in self._kept]
-        if wanted:
-            table = self.read_columns(wanted)
-            self._kept.update({name: table.column(name) for name in wanted})
+        if not wanted:
+            return
+        table = self.read_columns(wanted)
+        nested = [name for name in wanted if table.column(name).type.num_fields]
+        if nested:
+            raise TableError(
+                f"{self.origin}: {quote(nested)} holds lists or records; a check needs a value per row"
+            )
+        self._kept.update({name: table.column(name) for name in wanted})
 
     def read(self, name: str) -> pa.ChunkedArray:
         """One column, as Arrow has it."""

@@ -122,7 +122,7 @@ def _open_memory(source: Any) -> Opened:
 def _columns_of(source: Any) -> dict[str, Any]:
     """Column name -> values; raises `DataError` for what is no table."""
     if isinstance(source, Mapping):
-        named = {str(name): values for name, values in source.items()}
+        named = {str(name): v if hasattr(v, "__len__") else list(v) for name, v in source.items()}
         lengths = {name: len(values) for name, values in named.items()}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"'{name}' {length:,}" for name, length in lengths.items())

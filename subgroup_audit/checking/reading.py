@@ -134,7 +134,10 @@ def _describe_tasks(
 ) -> list[str]:
     """How many models, findings and images there are, and how many labels are missing."""
     if not tasks:
-        raise TableError(f"{opened.origin}: no row has a label; is the label column the right one?")
+        raise TableError(
+            f"{opened.origin}: no row has both a label and a score; "
+            "are the label and score columns the right ones?"
+        )
     notes = _describe_unlabelled(streams)
     models = list(dict.fromkeys(task.model for task in tasks))
     if len(models) > 1:

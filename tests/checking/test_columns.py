@@ -188,6 +188,18 @@ def test_what_is_crossed_or_banded_is_read_too() -> None:
     )
 
 
+def test_a_column_has_one_part() -> None:
+    names = ["sex", "view", "y_true", "y_score"]
+    assert refuse(names, label=("y_true",), score=("y_true",)) == (
+        "a.csv: 'y_true' cannot be label and score at once"
+    )
+    assert refuse(names, group=("y_score",)) == "a.csv: 'y_score' cannot be score and group at once"
+    assert refuse(names, group=("sex", "sex:view")) == (
+        "a.csv: two groups are called 'sex'; give one another name: --group NAME:COLUMN"
+    )
+    assert len(choose(names, group=("sex", "sex")).groups) == 1
+
+
 def test_what_is_crossed_or_banded_has_to_be_there() -> None:
     names = ["sex", "age_years", "y_true", "y_score"]
     assert refuse(names, bands={"age": (18.0,)}) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -358,3 +359,19 @@ def test_rows_in_another_order_give_the_same_images() -> None:
     one, other = read_scored(frame), read_scored(shuffled)
     by_image = dict(zip(one.image_id.tolist(), one.tasks[0].y_score.tolist(), strict=True))
     assert by_image == dict(zip(other.image_id.tolist(), other.tasks[0].y_score.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f.assign(sex=f["sex"].astype("category")),
+        lambda f: f.assign(y_true=f["y_true"].astype("Int64"), y_score=f["y_score"].astype("Float64")),
+        lambda f: f.assign(y_true=f["y_true"].astype(bool)),
+        lambda f: f.assign(y_true=f["y_true"].astype("int8")),
+        lambda f: f.assign(y_score=f["y_score"].astype(str)),
+        lambda f: f.assign(sex=f["sex"].astype(object), patient_id=f["patient_id"].astype(object)),
+        lambda f: {name: iter(f[name].tolist()) for name in f},
+    ],
+)
+def test_every_type_of_column_gives_the_same_table(change: Callable[[pd.DataFrame], object]) -> None:
+    assert same(read_scored(change(invent())), read_scored(invent()))

@@ -231,7 +231,7 @@ TABLES: dict[str, tuple[Change, ColumnChoice, str]] = {
     "no label at all": (
         lambda f: f.assign(y_true=None),
         ColumnChoice(),
-        "a.csv: no row has a label; is the label column the right one?",
+        "a.csv: no row has both a label and a score; are the label and score columns the right ones?",
     ),
     "logits": (
         lambda f: f.assign(y_score=f["y_score"] * 10 - 5),
@@ -343,6 +343,10 @@ def test_a_table_in_memory_is_called_the_table(tmp_path: Path) -> None:
         ({}, "the table: it has no columns"),
         ({"a": [1], "b": [1, 2]}, "the table: the columns have unequal lengths: 'a' 1, 'b' 2"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "the table: several columns have the same name"),
+        (
+            {"y_true": [[1], [0]], "b": [0, 1]},
+            "the table: 'y_true' holds lists or records; a check needs a value per row",
+        ),
         ({"y_true": np.zeros((2, 2)), "b": [1, 2]}, "the table: column 'y_true' has 2 dimensions; one is needed"),
     ],
 )
