@@ -187,7 +187,7 @@ def _check_present(names: Sequence[str], choice: ColumnChoice, origin: str) -> N
 
 
 def _check_parts_differ(origin: str, pairs: Sequence[Pair], groups: Sequence[Attribute]) -> None:
-    """Raise `TableError` where a column has two parts that exclude each other, or a group's name is given twice."""
+    """Raise `TableError` where a column has two parts that exclude each other, or two groups have one name."""
     labels = {pair.label for pair in pairs}
     scores = {score.column for pair in pairs for score in pair.scores}
     columns = {attribute.column for attribute in groups}
