@@ -81,18 +81,18 @@ def resample_with_scipy(labels: np.ndarray, scores: np.ndarray, n_resamples: int
     )
 
 
-def concatenate_persons(
-    labels: np.ndarray, scores: np.ndarray, person: np.ndarray, n_resamples: int
-) -> list[float]:
+def concatenate_persons(labels: np.ndarray, scores: np.ndarray, person: np.ndarray) -> Timed:
     """The usual person bootstrap: put the rows of the drawn persons together, call roc_auc_score."""
-    rng = np.random.default_rng(1)
     order = np.argsort(person, kind="stable")
     rows_of = np.split(order, np.cumsum(np.bincount(person))[:-1])
-    found = []
-    for _ in range(n_resamples):
-        rows = np.concatenate([rows_of[chosen] for chosen in rng.integers(0, len(rows_of), len(rows_of))])
-        found.append(roc_auc_score(labels[rows], scores[rows]))
-    return found
+
+    def work(n_resamples: int) -> None:
+        rng = np.random.default_rng(1)
+        for _ in range(n_resamples):
+            rows = np.concatenate([rows_of[chosen] for chosen in rng.integers(0, len(rows_of), len(rows_of))])
+            roc_auc_score(labels[rows], scores[rows])
+
+    return _clocked(work)
 
 
 def proc_bootstrap(labels: np.ndarray, scores: np.ndarray) -> Timed | str:
@@ -170,13 +170,14 @@ def scors_weights(labels: np.ndarray, table: np.ndarray) -> Timed | str:
         return _absent("scors")
     import scors
 
+    classes = np.flatnonzero(labels), np.flatnonzero(~labels)
+    orders = [np.argsort(-row) for row in table]
+    ranked = [
+        (labels[order], row[order], order.astype(np.int32)) for row, order in zip(table, orders, strict=True)
+    ]
+
     def work(n_resamples: int) -> None:
         rng = np.random.default_rng(1)
-        classes = np.flatnonzero(labels), np.flatnonzero(~labels)
-        orders = [np.argsort(-row) for row in table]
-        ranked = [
-            (labels[order], row[order], order.astype(np.int32)) for row, order in zip(table, orders, strict=True)
-        ]
         weights = np.empty(len(labels))
         for _ in range(n_resamples):
             for rows in classes:
