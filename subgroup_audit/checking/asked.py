@@ -141,6 +141,12 @@ def check_settings(settings: CheckSettings) -> CheckSettings:
     return settings
 
 
+def with_judged(settings: CheckSettings) -> CheckSettings:
+    """The settings, where what is judged is also measured: a margin on what is not shown would judge nothing."""
+    judged = (margin.measure for margin in settings.margins)
+    return replace(settings, measures=tuple(dict.fromkeys([*settings.measures, *judged])))
+
+
 def fit_to_table(settings: CheckSettings, table: ScoredTable, origin: str) -> CheckSettings:
     """The settings; raises `TableError` where a reference or a margin names a group that is not there."""
     named: list[tuple[str, str, str | None]]

@@ -17,6 +17,7 @@ from subgroup_audit.checking.asked import (
     listed,
     margins_of,
     threshold_of,
+    with_judged,
     with_notes,
 )
 from subgroup_audit.checking.columns import ColumnChoice, ScoreKind, Uncertain
@@ -154,7 +155,7 @@ def check_scored(
 
     table = with_notes(read_scored(data, choice), notes)
     origin = str(data) if isinstance(data, str | Path) else "the table"
-    settings = fit_to_table(check_settings(settings), table, origin)
+    settings = fit_to_table(check_settings(with_judged(settings)), table, origin)
     if threshold_from is not None and (table.split is None or threshold_from not in table.split):
         raise TableError(
             f"{origin}: --threshold-from {threshold_from}: there are no images of this split. "

@@ -271,6 +271,13 @@ def test_margins_by_measure(folder: Path) -> None:
     assert judged == [{"metric": "auc", "margin": 0.1}, {"metric": "sensitivity", "margin": 0.2}]
 
 
+def test_what_is_judged_is_measured_too(folder: Path) -> None:
+    result = check(
+        folder / "equal.csv", group="sex", metric="sensitivity", measures="auc", threshold=0.5, n_resamples=200
+    )
+    assert result.judged["metric"].tolist() == ["sensitivity"]
+
+
 def test_the_policy_file_goes_before_the_options(audit_check: Call, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("margins: {auc: 0.9}\n")
