@@ -101,8 +101,8 @@ def case_mix_rows(
     """`CASE_MIX_COLUMNS`, one row per subgroup gap on test images and way of making the mix equal.
 
     `pairs` are all that the study declares; what is no subgroup gap is passed over. Macro means have no rows: each
-    finding has its own. The bootstrap limits of matched and weighted gaps come from the first of the shared draws, `MAX_RESAMPLES` of
-    them at most.
+    finding has its own. The bootstrap limits of matched and weighted gaps come from the first of the shared draws,
+    `MAX_RESAMPLES` of them at most.
     """
     groups: dict[tuple[str, str, str], list[Pair]] = {}
     for pair in pairs:
@@ -268,7 +268,10 @@ def _sides_by_seed(way: Adjustment, scores: NDArray[np.float64]) -> list[Sides] 
     """Both sides' components of every seed, or why there are none."""
     if way.sides is None:
         return way.problem
-    found = [way.sides(row) for row in scores]
+    try:
+        found = [way.sides(row) for row in scores]
+    except StatisticsError as error:
+        return str(error)
     outside = [side.auc for sides in found for side in sides if side.is_estimable and not 0.0 <= side.auc <= 1.0]
     if outside:
         return f"it leads to an AUC of {outside[0]:.3f}, which is none: the covariates reach too far"

@@ -162,6 +162,14 @@ def test_groups_without_overlap_have_no_equal_mix() -> None:
     assert rows["within age band"]["status"] == "ok"
 
 
+def test_a_group_without_a_class_is_not_estimable_in_any_way() -> None:
+    study, manifest, predictions = make_run(own_gap=0.0, share_of_ap=(0.5, 0.5), n_persons=120)
+    is_kept = (manifest.frame["sex"] == "M") ^ (manifest.frame["y_true"] == 1)
+    rows = rows_of(audit_predictions(study, CohortManifest(manifest.frame[is_kept]), predictions))
+    assert {row["status"] for row in rows.values()} == {"not estimable"}
+    assert all(row["reason"] for row in rows.values())
+
+
 def test_rows_of_images_in_another_order_are_the_same(confounded: AuditResult) -> None:
     study, manifest, predictions = make_run(own_gap=0.0, share_of_ap=(0.75, 0.25))
     turned = CohortManifest(manifest.frame.iloc[::-1].reset_index(drop=True))
