@@ -279,8 +279,8 @@ class _Share:
 
 
 def _share(outcomes: Outcomes, counted: tuple[int, ...], over: tuple[int, ...]) -> _Share:
-    n_counted, n_over = outcomes.totals[list(counted)].sum(), outcomes.totals[list(over)].sum()
-    value = float(n_counted / n_over)
+    n_counted, n_over = (float(outcomes.totals[list(cells)].sum()) for cells in (counted, over))
+    value = n_counted / n_over
     weights = np.zeros(4)
     weights[list(counted)] += 1.0
     weights[list(over)] -= value
@@ -294,7 +294,7 @@ def _share(outcomes: Outcomes, counted: tuple[int, ...], over: tuple[int, ...]) 
     variance = spread * n_persons / (n_persons - 1) if n_persons > 1 else math.nan
     rest = tuple(cell for cell in over if cell not in counted)
     n_events = min(outcomes.count_persons(counted), outcomes.count_persons(rest))
-    n_effective = _effective(value, variance, n_persons, float(n_over), n_events)
+    n_effective = _effective(value, variance, n_persons, n_over, n_events)
     limits = WilsonLimits(value, n_effective, float(max(n_persons - 1, 1)))
     return _Share(value, weights, variance, limits, n_persons, "Wilson, person-clustered effective n, t")
 

@@ -153,7 +153,7 @@ def expected_calibration_error(
     --------
     >>> found = expected_calibration_error([0, 0, 0, 1] * 25 + [1, 1, 1, 1] * 25, [0.25] * 100 + [0.75] * 100)
     >>> round(found.estimate, 3)
-    0.125
+    0.108
     """
     ranked = rank_scores(y_true, y_score, person=person)
     return measure_error(
