@@ -22,7 +22,7 @@ STYLE = """
 .sga p{margin:.2em 0}.sga table{border-collapse:collapse;margin:.7em 0}
 .sga th,.sga td{text-align:left!important;padding:.2em .7em .2em 0;vertical-align:top}
 .sga tr{border-bottom:1px solid #8884}
-.sga .soft{color:var(--soft)}
+.sga .soft{color:var(--soft)}.sga td:nth-child(n+2){white-space:nowrap}
 """
 MARKS = {
     "gap": "◆",

@@ -109,10 +109,12 @@
   // Paper is light whatever the screen is.
   addEventListener("beforeprint", () => {
     document.documentElement.dataset.paper = "";
+    all("[data-panel][hidden]").forEach((panel) => { panel.hidden = false; panel.dataset.unfolded = ""; });
     plots.forEach(draw);
   });
   addEventListener("afterprint", () => {
     delete document.documentElement.dataset.paper;
     plots.forEach(draw);
+    all("[data-unfolded]").forEach((panel) => { panel.hidden = true; delete panel.dataset.unfolded; });
   });
 })();
