@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
@@ -41,7 +42,8 @@ def auc_interval(
     method : {'default', 'delong', 'logit', 'newcombe5', 'obuchowski', 'hanley-mcneil'}
         'default' is the logit of the AUC +- a Welch-Satterthwaite t quantile times DeLong's standard error if
         nobody has two images, Obuchowski's clustered one on min(K+, K-) - 1 degrees of freedom if somebody
-        has, and Newcombe's method 5 next to perfect separation. The others are textbook forms, to compare:
+        has. Next to perfect separation it is Newcombe's method 5, and within one image of the smaller class the
+        outer limits of both. The others are textbook forms, to compare:
         'delong' and 'hanley-mcneil' are Wald intervals.
     min_persons : int
         Fewer persons with a positive, or with a negative, image make the status 'small'.
@@ -111,10 +113,10 @@ def choose_limits(components: AucComponents, method: str = "default") -> tuple[A
         return _newcombe5(components)
     if method == "logit":
         return _rule("logit", components, error, math.inf), "logit DeLong"
-    if _is_near_end(components):
+    if _is_at_end(components):
         return _newcombe5(components)
     df = satterthwaite((positive, components.n_positive - 1), (negative, components.n_negative - 1))
-    return _rule("logit", components, error, df), HYBRID
+    return _default_rule(components, error, df), HYBRID
 
 
 def judge_cell(components: AucComponents, min_persons: int = MIN_PERSONS) -> tuple[Status, str]:
@@ -166,10 +168,10 @@ def hanley_mcneil_variance(value: float, n_positive: int, n_negative: int) -> fl
 
 def _clustered(components: AucComponents) -> tuple[AucLimits, str]:
     variance = _variance(components)
-    if not variance > 0.0 or _is_near_end(components):
+    if not variance > 0.0 or _is_at_end(components):
         return _newcombe5(components)
     df = min(components.n_persons_positive, components.n_persons_negative) - 1
-    return _rule("logit", components, math.sqrt(variance), float(df)), CLUSTERED
+    return _default_rule(components, math.sqrt(variance), float(df)), CLUSTERED
 
 
 def _newcombe5(components: AucComponents) -> tuple[AucLimits, str]:
@@ -183,10 +185,19 @@ def _rule(rule: LimitRule, components: AucComponents, error: float, df: float) -
     return AucLimits(rule, components.auc, error, df, m, n)
 
 
-def _is_near_end(components: AucComponents) -> bool:
-    """Whether the AUC is within one image (one person, if they repeat) of perfect separation."""
-    room = 1.0 / max(components.n_persons_positive, components.n_persons_negative)
-    return not room < components.auc < 1.0 - room
+def _default_rule(components: AucComponents, error: float, df: float) -> AucLimits:
+    """Logit limits, and not within Newcombe's where the smaller class has one image's room at most."""
+    few = min(components.n_persons_positive, components.n_persons_negative)
+    return replace(_rule("logit", components, error, df), spans_newcombe=is_near_end(components.auc, few))
+
+
+def is_near_end(value: float, size: int) -> bool:
+    """Whether an AUC is within one image (one person, if they repeat) of `size` of 0 or of 1."""
+    return not 1.0 / size < value < 1.0 - 1.0 / size
+
+
+def _is_at_end(components: AucComponents) -> bool:
+    return is_near_end(components.auc, max(components.n_persons_positive, components.n_persons_negative))
 
 
 def _variance(components: AucComponents) -> float:

@@ -29,6 +29,7 @@ class AucLimits:
 
     `rule` 'wald' is estimate +- t SE, cut to 0..1; 'logit' the same on the logit scale; 'newcombe 5' Newcombe's
     method 5 on `n_positive` and `n_negative`, which needs no standard error. `df` inf means the normal.
+    With `spans_newcombe` the limits are the outer ones of the logit's and of Newcombe's.
     """
 
     rule: LimitRule
@@ -37,6 +38,7 @@ class AucLimits:
     df: float
     n_positive: int
     n_negative: int
+    spans_newcombe: bool = False
 
     def at_tail(self, tail: float) -> tuple[float, float]:
         """Lower and upper limit that leave `tail` outside on each side."""
@@ -47,7 +49,11 @@ class AucLimits:
             return max(self.estimate - reach, 0.0), min(self.estimate + reach, 1.0)
         reach /= self.estimate * (1.0 - self.estimate)
         middle = math.log(self.estimate / (1.0 - self.estimate))
-        return _expit(middle - reach), _expit(middle + reach)
+        low, high = _expit(middle - reach), _expit(middle + reach)
+        if not self.spans_newcombe:
+            return low, high
+        outer = newcombe5_limits(self.estimate, self.n_positive, self.n_negative, normal_quantile(tail))
+        return min(low, outer[0]), max(high, outer[1])
 
 
 @dataclass(frozen=True)

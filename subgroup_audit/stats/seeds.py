@@ -15,6 +15,7 @@ from subgroup_audit.stats.inputs import FloatArray, check_level
 from subgroup_audit.stats.intervals import (
     MIN_PERSONS,
     estimate_auc,
+    is_near_end,
     judge_cell,
     patient_df,
     satterthwaite,
@@ -285,12 +286,10 @@ def _seed_limits(cells: Sequence[AucComponents], parts: _Parts, df: float) -> Au
     """Limits of a seed average: logit-t, or Newcombe's method 5 where the mean is next to separation."""
     first = cells[0]
     m, n = first.n_persons_positive, first.n_persons_negative
-    room = 1.0 / max(m, n)
-    is_near_end = not room < parts.mean < 1.0 - room
     error = math.sqrt(parts.variance) if parts.variance > 0.0 else math.nan
-    if is_near_end or not error > 0.0:
+    if is_near_end(parts.mean, max(m, n)) or not error > 0.0:
         return AucLimits("newcombe 5", parts.mean, error, math.inf, m, n)
-    return AucLimits("logit", parts.mean, error, df, m, n)
+    return AucLimits("logit", parts.mean, error, df, m, n, spans_newcombe=is_near_end(parts.mean, min(m, n)))
 
 
 def _single_seed(cells: Sequence[AucComponents], confidence_level: float, min_persons: int) -> SeedEstimate:

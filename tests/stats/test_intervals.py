@@ -43,6 +43,23 @@ def test_default_is_the_logit_with_a_welch_t():
     assert found.high == pytest.approx(1 / (1 + math.exp(-(middle + reach))), abs=1e-12)
 
 
+@pytest.mark.parametrize("person", [None, np.arange(220) // 2])
+def test_within_one_image_of_the_smaller_class_the_outer_limits_count(person):
+    """20 positives and 200 negatives, AUC above 1 - 1/20 but below 1 - 1/200: neither rule is trusted alone."""
+    labels, scores = draw(5, 20, 200, 2.6)
+    cell = auc_components(labels, scores, person=person)
+    few, many = sorted((cell.n_persons_positive, cell.n_persons_negative))
+    assert 1 - 1 / few < cell.auc < 1 - 1 / many
+    found = estimate_auc(cell)
+    alone = AucLimits("logit", cell.auc, found.standard_error, found.df, few, many).at_tail(0.025)
+    newcombe = newcombe5_limits(cell.auc, cell.n_persons_positive, cell.n_persons_negative, 1.959963984540054)
+    assert alone[0] != pytest.approx(newcombe[0], abs=1e-4)
+    assert found.low == pytest.approx(min(alone[0], newcombe[0]), abs=1e-12)
+    assert found.high == pytest.approx(max(alone[1], newcombe[1]), abs=1e-12)
+    mirrored = estimate_auc(auc_components(labels, -scores, person=person))
+    assert (mirrored.low, mirrored.high) == pytest.approx((1 - found.high, 1 - found.low), abs=1e-12)
+
+
 def test_repeated_persons_bring_obuchowski_on_the_fewer_persons():
     labels, scores = draw(2, 40, 160)
     person = np.arange(200) // 2

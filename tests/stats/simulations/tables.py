@@ -24,6 +24,7 @@ VALUES = (0.6, 0.8, 0.95, 0.99)
 GROUPS = (((200, 800), (10, 40)), ((200, 800), (50, 200)), ((50, 50), (20, 100)), ((10, 10), (10, 10)))
 PAIRS_OF_VALUES = ((0.8, 0.8), (0.95, 0.95), (0.95, 0.85), (0.99, 0.99))
 EQUAL = PAIRS_OF_VALUES[:2]
+BETWEEN = ((20, 400), (50, 200), (100, 400), (200, 800))
 NEIGHBOURS = ((0.95, 0.95), (0.95, 0.85), (0.99, 0.99), (0.99, 0.9))
 CLUSTERS = ((3, 3), (6, 29), (14, 14), (57, 57))
 CLUSTERED_GROUPS = (((57, 57), (20, 60)), ((57, 57), (30, 30)), ((40, 120), (40, 120)))
@@ -130,7 +131,7 @@ def rows_of_matrices() -> Iterator[Row]:
 
 
 def rows_of_between() -> Iterator[Row]:
-    for (m, n), spread, value in product(((50, 200), (100, 400), (200, 800)), (1.0, 2.0), (0.9, 0.95, 0.99)):
+    for (m, n), spread, value in product(BETWEEN, (1.0, 2.0), (0.9, 0.95, 0.99)):
         simulate = partial(single_auc, m=m, n=n, value=value, spread=spread)
         yield Row((f"{m}, {n}", value, spread), simulate)
 
