@@ -112,7 +112,9 @@ def _with_minimums(metric: str, measured: Measurement, settings: CheckSettings) 
     """The measurement; not estimable where the group has fewer persons or images than the settings ask for."""
     found = measured.found
     reason = _too_few(found, _NEEDS.get(metric, "positive negative"), settings)
-    if found.status == "not estimable" or not reason:
+    if not found.n_images:
+        reason = "this split has no image of the group"
+    elif found.status == "not estimable" or not reason:
         return measured
     counts = Counts(found.n_patients, found.n_images, found.n_positive, found.n_negative)
     missing = build_estimate(None, counts, confidence_level=settings.confidence_level, reason=reason)

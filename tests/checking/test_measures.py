@@ -322,6 +322,28 @@ def test_a_handful_of_persons_gives_numbers_or_reasons_but_no_error(table: Score
     assert _row(default, "accuracy", "Unknown")["reason"] == "3 patients: fewer than 10"
 
 
+def test_a_group_that_is_in_the_training_split_alone_says_so() -> None:
+    table = _table(split=True)
+    sex = table.groups["sex"].astype(str).to_numpy().copy()
+    sex[np.flatnonzero(table.split == "train")[:30]] = "X"
+    found = measure(replace(table, groups=pd.DataFrame({"sex": pd.Categorical(sex)})), CheckSettings())
+    rows = found.estimates[(found.estimates["group"] == "X") & (found.estimates["split"] == "test")]
+    assert set(rows["reason"]) == {"this split has no image of the group"}
+    assert rows["estimate"].isna().all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_that_are_the_labels_are_measured_without_a_warning(table: ScoredTable) -> None:
+    task = table.tasks[0]
+    found = measure(replace(table, tasks=(replace(task, y_score=task.y_true.astype(float)),)), CheckSettings())
+    for metric in ("auc", "average_precision", "sensitivity", "f1"):
+        row = _row(found, metric, EVERYBODY)
+        assert (row["estimate"], row["high"]) == (1.0, 1.0)
+        assert 0.9 < row["low"] < 1.0
+    assert _row(found, "calibration_slope", EVERYBODY)["status"] == "not estimable"
+    assert "infinitely bad" in _row(found, "net_benefit", EVERYBODY)["reason"]
+
+
 def test_only_what_is_asked_for_is_measured(table: ScoredTable) -> None:
     found = measure(table, CheckSettings(measures=("auc", "brier_score")))
     assert set(found.estimates["metric"]) == {"auc", "brier_score"}
