@@ -43,17 +43,17 @@ def concise(result: CheckResult, file: str = "") -> str:
     """A line for every comparison that is not decided in favour, then how many there are."""
     start = f"{words.plain(file)}: " if file else ""
     several = result.judged["model"].nunique() > 1
-    lines = [f"{start}{_line(row, several)}" for row in _open(result)]
+    lines = [f"{start}{_line(row, names_model=several)}" for row in _open(result)]
     return "\n".join([*lines, _found(result)]) + "\n"
 
 
-def _line(row: Mapping[str, Any], several: bool) -> str:  # noqa: FBT001  private, one caller
-    model = f"{words.plain(row['model'])}: " if several else ""
+def _line(row: Mapping[str, Any], *, names_model: bool) -> str:
+    what = words.subject(row, names_model=names_model)
     if not words.is_present(row["estimate"]):
-        return f"{row['verdict']}: {model}{words.subject(row)}: {words.plain(row['reason'])}"
+        return f"{row['verdict']}: {what}: {words.plain(row['reason'])}"
     value = words.number(row["estimate"], with_sign=True)
     limits = words.limits(row, with_sign=True)
-    return f"{row['verdict']}: {model}{words.subject(row)} {value} ({limits}), margin {row['margin']:g}"
+    return f"{row['verdict']}: {what} {value} ({limits}), margin {row['margin']:g}"
 
 
 def _open(result: CheckResult) -> list[dict[str, Any]]:
@@ -72,17 +72,10 @@ def _found(result: CheckResult) -> str:
 
 def github(result: CheckResult, file: str = "") -> str:
     """Workflow commands: an error for every gap, a warning for what is open, and a notice with the verdict."""
-    several = result.judged["model"].nunique() > 1
-    lines = [
-        _annotation(LEVELS[row["verdict"]], row["verdict"], _said(row, several), file) for row in _open(result)
-    ]
+    lines = [_annotation(LEVELS[row["verdict"]], row["verdict"], row["sentence"], file) for row in _open(result)]
     level = "notice" if result.verdict == "no gap beyond the margin" else LEVELS[result.verdict]
     lines.append(_annotation(level, result.title, " ".join([_found(result), result.sentences[-1]]), file))
     return "\n".join(lines) + "\n"
-
-
-def _said(row: Mapping[str, Any], several: bool) -> str:  # noqa: FBT001  private, one caller
-    return f"{words.plain(row['model'])}: {row['sentence']}" if several else str(row["sentence"])
 
 
 def _annotation(level: str, name: str, message: str, file: str) -> str:

@@ -36,7 +36,7 @@ def judge(measured: Measured, table: ScoredTable, settings: CheckSettings) -> Ch
     adjusted = _adjusted(measured.gaps, margins, settings)
     family = sum(p is not None for p in adjusted)
     rows = [
-        _row(found, margin, p, family, settings)
+        _row(found, margin, p, family, settings, names_model=len(table.models) > 1)
         for found, margin, p in zip(measured.gaps, margins, adjusted, strict=True)
     ]
     contrasts = pd.DataFrame(rows, columns=[column.name for column in CHECK_CONTRAST_COLUMNS])
@@ -81,7 +81,13 @@ def _settings(settings: CheckSettings, table: ScoredTable, measured: Measured, n
 
 
 def _row(
-    found: MeasuredGap, margin: float | None, adjusted: float | None, family: int, settings: CheckSettings
+    found: MeasuredGap,
+    margin: float | None,
+    adjusted: float | None,
+    family: int,
+    settings: CheckSettings,
+    *,
+    names_model: bool,
 ) -> dict[str, Any]:
     gap = found.gap
     verdict = _verdict(gap, margin, settings)
@@ -99,7 +105,11 @@ def _row(
         "reason": _named(gap.reason, found),
     }
     name, sentence = _worded(verdict, row, family, settings)
-    return {**row, "verdict": name, "sentence": f"{words.subject(row)}: {_lowered(sentence)}"}
+    return {
+        **row,
+        "verdict": name,
+        "sentence": f"{words.subject(row, names_model=names_model)}: {_lowered(sentence)}",
+    }
 
 
 def _verdict(gap: GapEstimate, margin: float | None, settings: CheckSettings) -> Verdict:

@@ -113,12 +113,13 @@ def _groups_table(result: CheckResult) -> list[str]:
 
 def _gaps_table(result: CheckResult) -> list[str]:
     judged = words.clearest(result.judged)
+    several = result.judged["model"].nunique() > 1
     if not judged:
         return []
     head = ("Comparison", "Difference", "Interval", "Margin", "Verdict", "Smallest gap shown with 80 %")
     rows = [
         (
-            _text(words.subject(row)),
+            _text(words.subject(row, names_model=several)),
             words.number(row["estimate"], with_sign=True),
             words.limits(row, with_sign=True),
             f"{row['margin']:g}",

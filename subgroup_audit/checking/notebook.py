@@ -59,18 +59,19 @@ def _table(result: CheckResult) -> Markup:
     level = words.percent_level(rows[0]["confidence_level"])
     heading = ("Comparison", "Difference", f"{level} interval", "Margin", "Verdict", "Detectable gap")
     head = Markup("").join(Markup("<th>{}</th>").format(name) for name in heading)
-    body = Markup("").join(_line(row, len(result.settings.get("models", ())) > 1) for row in rows[:MAX_ROWS])
+    body = Markup("").join(
+        _line(row, names_model=len(result.settings.get("models", ())) > 1) for row in rows[:MAX_ROWS]
+    )
     more = len(rows) - MAX_ROWS
     rest = Markup('<p class="soft">and {} more in .contrasts</p>').format(more) if more > 0 else ""
     return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}").format(head, body, rest)
 
 
-def _line(row: dict[str, Any], names_model: bool) -> Markup:  # noqa: FBT001  private, one caller
+def _line(row: dict[str, Any], *, names_model: bool) -> Markup:
     verdict = row["verdict"]
-    name = f"{words.plain(row['model'])}: {words.subject(row)}" if names_model else words.subject(row)
     margin = f"{row['margin']:g}" if words.is_present(row["margin"]) else "-"
     cells = (
-        escape(name),
+        escape(words.subject(row, names_model=names_model)),
         Markup("<b>{}</b>").format(words.number(row["estimate"], with_sign=True)),
         escape(words.limits(row, with_sign=True)),
         escape(margin),

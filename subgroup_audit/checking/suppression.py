@@ -193,7 +193,8 @@ def _contrasts(frame: pd.DataFrame, withheld: Withheld) -> pd.DataFrame:
     kept = frame.copy()
     kept.loc[gone, list(GAP_NUMBERS)] = np.nan
     kept.loc[gone, "n_patients"] = pd.NA
-    subjects = kept.loc[gone, [*SUBJECT]].apply(lambda row: subject(dict(row)), axis=1)
+    several = frame["model"].nunique() > 1
+    subjects = kept.loc[gone, [*SUBJECT]].apply(lambda row: subject(dict(row), names_model=several), axis=1)
     if gone.any():
         kept.loc[gone, "sentence"] = subjects + ": " + kept.loc[gone, "verdict"] + ". Its numbers are withheld."
     return _marked(kept, gone, withheld.reason)

@@ -39,7 +39,7 @@ def full_report(result: CheckResult) -> str:
         lines += ["", *_task(result, model, finding, names_model=len({m for m, _ in tasks}) > 1)]
     if len(tasks) > MAX_TASKS:
         lines += ["", f"and {len(tasks) - MAX_TASKS} more; --format concise names every finding."]
-    return "\n".join([*lines, *_others(result), *_notes(result)]) + "\n"
+    return "\n".join([*lines, *_others(result), *_between(result), *_notes(result)]) + "\n"
 
 
 def _task(result: CheckResult, model: str, finding: str, *, names_model: bool) -> Iterator[str]:
@@ -158,6 +158,21 @@ def _others(result: CheckResult) -> Iterator[str]:
     for row in words.clearest(others):
         marked = f"{words.SHORT_VERDICTS[row['verdict']]}: {row['sentence']}"
         yield from wrap(marked, WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def _between(result: CheckResult) -> Iterator[str]:
+    """Train minus test, and models on the same images: AUC of everybody, shown and not judged."""
+    contrasts = result.contrasts
+    rows = contrasts[(contrasts["kind"] != "subgroup_gap") & (contrasts["metric"] == "auc")]
+    rows = rows[rows["attribute"] == ""]
+    if len(rows):
+        yield ""
+        yield "Shown, not judged"
+    several = contrasts["model"].nunique() > 1
+    for row in _rows(rows)[:MAX_TASKS]:
+        value = words.number(row["estimate"], with_sign=True)
+        line = f"{words.subject(row, names_model=several)} {value} ({words.limits(row, with_sign=True)})"
+        yield from wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
 def _notes(result: CheckResult) -> Iterator[str]:

@@ -99,8 +99,16 @@ def counted(amount: int, one: str, many: str = "") -> str:
     return f"{amount:,} {one if amount == 1 else many or one + 's'}"
 
 
-def subject(row: Mapping[str, Any]) -> str:
-    """What a contrast compares, in words: 'AUC for Pneumonia, sex: F minus M'."""
+def subject(row: Mapping[str, Any], *, names_model: bool = False) -> str:
+    """What a contrast compares, in words: 'AUC for Pneumonia, sex: F minus M'.
+
+    Where the model is to be named it comes first. A comparison of two models names both anyway.
+    """
+    model = f"{plain(row['model'])}: " if names_model and row["kind"] != "model_gap" else ""
+    return model + _compared(row)
+
+
+def _compared(row: Mapping[str, Any]) -> str:
     finding = finding_words(row["finding"])
     what = measure_words(row["metric"]) + (f" for {finding}" if finding else "")
     terms = f"{plain(row['group'])} minus {plain(row['reference'])}"

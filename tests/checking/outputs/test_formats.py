@@ -6,17 +6,22 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pandas as pd
 import pytest
 
 from subgroup_audit.checking.formats import FORMATS, render
+from subgroup_audit.checking.judging import judge
+from subgroup_audit.checking.measures import measure
 from subgroup_audit.checking.result import CheckResult
 from subgroup_audit.checking.result_schema import result_schema
-from subgroup_audit.checking.settings import Margin
+from subgroup_audit.checking.scored import ScoredTable
+from subgroup_audit.checking.settings import CheckSettings, Margin
 from subgroup_audit.errors import ReportError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -141,3 +146,17 @@ def test_a_notebook_shows_the_verdict_and_nothing_that_runs(hostile: CheckResult
     assert "<script>" not in odd
     assert '<b>"' not in odd
     assert "http" not in shown
+
+
+def test_two_models_are_told_apart_and_compared_on_the_same_images(table: ScoredTable) -> None:
+    task = table.tasks[0]
+    rng = np.random.default_rng(5)
+    noisy = np.clip(task.y_score + rng.normal(0, 0.2, len(task.y_score)), 0, 1)
+    both = replace(table, tasks=(task, replace(task, model="other", y_score=noisy)))
+    settings = CheckSettings(measures=("auc",), reference={"sex": "M", "view": "PA"})
+    result = judge(measure(both, settings), both, settings)
+    sentences = result.judged["sentence"]
+    assert {text.split(": ")[0] for text in sentences} == {"resnet50", "other"}
+    assert "Shown, not judged\n  AUC for Pneumonia: other minus resnet50 -0.0" in render(result, "full")
+    assert "resnet50: AUC for Pneumonia, sex: F minus M" in render(result, "concise")
+    assert render(result, "github").count("resnet50: resnet50") == 0
