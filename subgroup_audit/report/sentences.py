@@ -18,7 +18,7 @@ from subgroup_audit.report.gaps import (
     verdict_key,
 )
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel
-from subgroup_audit.report.numerals import count, decimal, interval, is_number, plural, signed
+from subgroup_audit.report.numerals import count, decimal, interval, is_number, listed, plural, signed
 from subgroup_audit.schema import AuditResult
 from subgroup_audit.study import Study
 
@@ -243,7 +243,7 @@ def limits_sentence(contrasts: pd.DataFrame) -> str:
     if not parts:
         return "How small a gap these data could have shown was not estimated."
     return (
-        f"The smallest gap that these data would show in 8 of 10 repetitions is {' and '.join(parts)}, depending "
+        f"The smallest gap that these data would show in 8 of 10 repetitions is {listed(parts)}, depending "
         "on the comparison. A smaller gap can exist and stay unseen."
     )
 

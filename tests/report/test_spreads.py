@@ -91,7 +91,7 @@ def test_the_page_shows_the_groups_together(contents: RunContents) -> None:
     assert "Worst group by sex x view: F_AP" in page
     assert "0.094 (0.012 to 0.171)" in page
     assert "1 of 4 groups" in page
-    assert "permutation p 0.04" in page
+    assert "permuted 0.04" in page
     assert "bootstrap max-T over 20 cells" in page
     without = render_page(contents, report_tables(contents))
     assert "All groups of an attribute together" not in without
