@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from subgroup_audit.audit import audit_predictions
 from subgroup_audit.audit.case_mix import MAX_RESAMPLES
 from subgroup_audit.schema import CASE_MIX_COLUMNS, AuditResult, CohortManifest, Predictions
 from subgroup_audit.stats import matched_auc_gap, weighted_auc_gap
+from subgroup_audit.store import read_frames, write_frames
 from subgroup_audit.study import Study
 
 WAYS = ["as measured", "matched", "within view", "within age band", "weighted", "regression", "xAUC"]
@@ -193,6 +195,17 @@ def test_a_study_without_subgroup_gaps_has_no_rows() -> None:
 def test_a_result_stored_before_there_was_a_case_mix_still_loads(confounded: AuditResult) -> None:
     old = AuditResult(confounded.estimates, confounded.contrasts, confounded.fits, confounded.settings)
     assert old.case_mix is None
+
+
+def test_the_rows_are_stored_and_read_back(confounded: AuditResult, tmp_path: Path) -> None:
+    names = (*AuditResult.FRAMES, *AuditResult.OPTIONAL_FRAMES)
+    write_frames(tmp_path, {name: getattr(confounded, name) for name in names})
+    again = AuditResult(**read_frames(tmp_path, names))  # type: ignore[arg-type]
+    assert again.case_mix is not None
+    assert confounded.case_mix is not None
+    pd.testing.assert_frame_equal(again.case_mix, confounded.case_mix)
+    (tmp_path / "case_mix.parquet").unlink()
+    assert AuditResult(**read_frames(tmp_path, names)).case_mix is None  # type: ignore[arg-type]
 
 
 def test_resamples_are_the_first_shared_draws(monkeypatch: pytest.MonkeyPatch) -> None:

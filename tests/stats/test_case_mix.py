@@ -180,6 +180,28 @@ def test_replicates_are_weighted_aucs_of_each_resample():
         assert found[1] == pytest.approx(-found[0], abs=1e-12)
 
 
+class FixedWeights:
+    """Weights that no resample changes: what `PersonDraws.weighted_auc_replicates` is for."""
+
+    def __init__(self, images, weights):
+        self.images, self.weights = images, weights
+
+    def lane_weights(self, counts):
+        return counts * self.weights[:, None]
+
+
+def test_with_weights_held_fixed_the_replicates_are_those_of_the_draws():
+    data = Data(26, 200)
+    draws = PersonDraws(np.unique(data.person), n_resamples=130, seed=4)
+    model = group_weights(data.y, data.a, data.covariates, person=data.person)
+    found = gap_replicates(FixedWeights(model.images, model.weights), data.s[None], draws)[0]
+    sides = [
+        draws.weighted_auc_replicates(data.y[r], data.s[r], data.person[r], model.weights[r])
+        for r in (data.a, ~data.a)
+    ]
+    assert found == pytest.approx(sides[0] - sides[1], abs=1e-12)
+
+
 def test_a_stratum_of_one_group_is_left_out_counted_and_named():
     data = Data(8)
     view = data.view.astype(object)
