@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -94,9 +95,14 @@ class _Cell:
     def _by_person(self, table: FloatArray, side: _Side) -> FloatArray:
         if not self.has_repeated_persons:
             return table
-        out = np.zeros((self.n_persons, table.shape[1]))
-        np.add.at(out, side.codes, table)
-        return out
+        return np.asarray(self._summing(side) @ table)
+
+    def _summing(self, side: _Side) -> Any:
+        """The sparse matrix [persons, images] that sums up by person."""
+        from scipy.sparse import csr_array
+
+        size = len(side.codes)
+        return csr_array((np.ones(size), (side.codes, np.arange(size))), shape=(self.n_persons, size))
 
     def _persons(self, rows: FloatArray, side: _Side) -> FloatArray:
         return np.asarray(np.count_nonzero(self._by_person(rows, side), axis=0), dtype=np.float64)
