@@ -198,6 +198,7 @@ ROWS = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("persons", "gap", "shared", "shares"), ROWS)
 def test_intervals_cover_and_controls_fail(persons, gap, shared, shares):
     """1,000 sets: the Monte-Carlo error is 0.7 points at 95 %, so 92.9 is three of them below."""
