@@ -34,7 +34,7 @@ from subgroup_audit.stats import auc
 # Data sets a row that a test uses: few enough for the suite, enough to tell 93.5 % from 90 %.
 N_SETS = {"seeds": 150, "seeds-large": 60, "seed-gaps": 200, "matrix": 150}
 MOST_SETS = 300
-# Bands have a test of their own, and `between` is there to show where the default is weak.
+# Bands have a test of their own, and `between` has the rows in which the default is weakest.
 JUDGED = [table.name for table in TABLES if table.name not in ("matrix", "between")]
 WITH_TESTS = ["groups", "clustered-groups", "pairs", "clustered-pairs"]
 
@@ -81,7 +81,7 @@ def test_the_default_interval_covers(name, place):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "place"), cases("between"))
 def test_the_default_interval_is_never_far_from_its_level(name, place):
-    assert at_least(rates_of(name, place)["default"], 0.91, n_sets_of(name))
+    assert at_least(rates_of(name, place)["default"], 0.925, n_sets_of(name))
 
 
 @pytest.mark.slow
