@@ -59,3 +59,20 @@ def auc_axis(values: Iterable[object]) -> Axis:
     found = [float(v) for v in values if is_number(v)]  # type: ignore[arg-type]
     low = -nice_ceiling(-min([0.5, *found]), 0.1)
     return Axis(low, 1.0, _ticks(low, 1.0, with_signs=False))
+
+
+def span_axis(low: float, high: float) -> Axis:
+    """A scale that holds both values, from and to a round number; few ticks, since it is drawn narrow.
+
+    >>> [text for _, text in span_axis(0.62, 0.97).ticks], [text for _, text in span_axis(0.98, 0.99).ticks]
+    (['0.6', '0.8', '1.0'], ['0.90', '0.95', '1.00'])
+    """
+    step = 0.05 if high - low <= 0.3 else 0.1
+    bottom, top = -nice_ceiling(-low, step), nice_ceiling(high, step)
+    bottom = min(bottom, round(top - 2 * step, 9))
+    gaps = round((top - bottom) / step)
+    each = math.ceil(gaps / 3)
+    bare = Axis(bottom, top, ())
+    values = [bottom + number * step for number in range(0, gaps + 1, each)]
+    digits = 1 if step * each >= 0.1 and round(10 * bottom, 6).is_integer() else 2
+    return Axis(bottom, top, tuple((bare.place(value), decimal(value, digits)) for value in values))

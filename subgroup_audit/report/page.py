@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from subgroup_audit.report import cohort_figures, numerals, sentences
 from subgroup_audit.report.contents import RunContents
+from subgroup_audit.report.controls import MAX_TABLE_ROWS, Controls, asked_controls, controls
 from subgroup_audit.report.curves import CurvePanel, curve_panels, figure_spec
 from subgroup_audit.report.gaps import VERDICT_KEYS, Dumbbell, dumbbell, forest
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
@@ -25,6 +26,7 @@ from subgroup_audit.report.spreads import spread_table, worst_group_sentences
 from subgroup_audit.report.static import write_figures
 from subgroup_audit.report.survival import SHOWN_AT_ONCE, reading_of_way, survival
 from subgroup_audit.report.tables import report_tables, to_csv, write_tables
+from subgroup_audit.report.waterfall import reading_of_stage, waterfalls
 from subgroup_audit.study import Reference
 
 # A table larger than this is linked as a file beside the page instead of lying inside it.
@@ -34,6 +36,7 @@ SECTIONS: Mapping[str, str] = {
     "gaps": "Gaps",
     "case_mix": "Does the gap survive?",
     "train_test": "Training against test",
+    "waterfall": "Where the gap comes from",
     "curves": "Learning curves",
     "flow": "Who is in the cohorts",
     "samples": "Sample radiographs",
@@ -92,7 +95,8 @@ def page_parts(contents: RunContents) -> dict[str, Any]:
         "style": resource("style.css"),
         "script": resource("page.js"),
     }
-    return {**parts, **_audit_parts(contents), **_curve_parts(contents), **_cohort_parts(contents)}
+    parts |= {**_audit_parts(contents), **_diagnosis_parts(contents)}
+    return {**parts, **_curve_parts(contents), **_cohort_parts(contents)}
 
 
 def section_order(contents: RunContents) -> list[str]:
@@ -142,6 +146,21 @@ def unmatched_references(
     drawn = [reference for cell in cells for reference in cell.references]
     drawn += [reference for row in pairs.rows for reference, _ in row.references]
     return [reference for reference in references if reference not in drawn]
+
+
+def _diagnosis_parts(contents: RunContents) -> dict[str, Any]:
+    return {
+        "waterfalls": waterfalls(contents.waterfall, contents.study),
+        "controls": run_controls(contents),
+        "asked_controls": asked_controls(contents.study),
+        "max_table_rows": MAX_TABLE_ROWS,
+    }
+
+
+def run_controls(contents: RunContents) -> Controls | None:
+    """The controls of a run beside the audit's own estimates."""
+    estimates = None if contents.result is None else contents.result.estimates
+    return controls(contents.controls, estimates, contents.study)
 
 
 def _curve_parts(contents: RunContents) -> dict[str, Any]:
@@ -198,6 +217,7 @@ def page_environment() -> jinja2.Environment:
         kind_questions=sentences.KIND_QUESTIONS,
         reading_of_row=sentences.reading_of_row,
         reading_of_way=reading_of_way,
+        reading_of_stage=reading_of_stage,
         gap_sentence=sentences.gap_sentence,
         is_number=numerals.is_number,
         macro_mean=MACRO_MEAN,
