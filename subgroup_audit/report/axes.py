@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from subgroup_audit.report.numerals import decimal, is_number, nice_ceiling, signed
 
@@ -25,6 +26,14 @@ class Axis:
         """
         share = (float(value) - self.low) / (self.high - self.low)
         return round(100 * min(1.0, max(0.0, share)), 3)
+
+    def cuts(self, low: Any, high: Any) -> tuple[bool, bool]:
+        """Whether an interval goes on beyond the scale, at its lower and at its upper end.
+
+        >>> Axis(0.5, 1.0, ()).cuts(0.4, 0.9)
+        (True, False)
+        """
+        return is_number(low) and float(low) < self.low, is_number(high) and float(high) > self.high
 
 
 def _tick_step(span: float) -> float:

@@ -37,11 +37,12 @@ READINGS: Mapping[str, str] = {
     IMAGE_LEVEL: "A positive number is leakage: persons in both training and test are recognised. It belongs "
     "to the cells whose two cohorts share persons, first of all those on the diagonal. The test images differ as "
     "well, which the interval counts in.",
-    LEARNING: "A line that still rises at all persons means that more persons may help; one that is flat, that "
-    "another reader of the images or another model is the better buy. Three points do not say how far it goes on. "
-    "Validation and test persons are the same throughout.",
+    LEARNING: "Dots that still move right with all persons speak of a model that more persons may help; dots that "
+    "stand still, of one that they would hardly help. Three dots do not say how far it goes on. Validation and "
+    "test persons are the same throughout; the number below an AUC is its distance from that of all persons.",
     NOISE: "How fast the AUC falls with wrong labels says how far wrong labels in the data set could matter. The "
-    "labels of the test persons are as they were. Labels are turned over at random; real mistakes are not random.",
+    "labels of the test persons are as they were. Labels are turned over at random; real mistakes are not random. "
+    "The number below an AUC is its distance from that of the labels as they are.",
 }
 MAX_BLOCKS = 24
 MAX_TABLE_ROWS = 400
@@ -51,6 +52,7 @@ MAX_TABLE_ROWS = 400
 class Dot:
     """One AUC with its places on the axis in percent, its number and everything about it in a line."""
 
+    row: dict[str, Any]
     label: str
     text: str
     note: str
@@ -58,7 +60,9 @@ class Dot:
     at: float | None
     low_at: float | None
     high_at: float | None
+    cut: tuple[bool, bool]
     is_usual: bool
+    is_told: bool
 
 
 @dataclass(frozen=True)
@@ -242,6 +246,7 @@ def _dot(row: Mapping[str, Any], label: str, axis: Axis, *, is_usual: bool = Fal
 
     change = signed(row["change"]) if is_number(row["change"]) else ""
     return Dot(
+        row=dict(row),
         label=label,
         text=decimal(row["auc"]),
         note="" if is_usual else change,
@@ -249,7 +254,9 @@ def _dot(row: Mapping[str, Any], label: str, axis: Axis, *, is_usual: bool = Fal
         at=place(row["auc"]),
         low_at=place(row["auc_low"]),
         high_at=place(row["auc_high"]),
+        cut=axis.cuts(row["auc_low"], row["auc_high"]),
         is_usual=is_usual,
+        is_told=not is_usual and is_told(row),
     )
 
 
@@ -276,7 +283,7 @@ def shuffled_sentences(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         return (f"The control holds: the interval of {_every(len(known))} holds 0.5 (AUC {span}).",)
     named = listed([_cell_words(row) for row in sorted(out, key=lambda row: -abs(row["auc"] - CHANCE))], 3)
     chance = (1 - float(known[0]["confidence_level"])) * len(known)
-    expected = f"By chance alone about {chance:.1f} of {count(len(known))} would."
+    expected = f"By chance alone about {chance:.1f} of {count(len(known))} intervals would."
     return (
         f"The control does not hold everywhere: the interval leaves out 0.5 in {count(len(out))} of "
         f"{plural(len(known), 'cell')}: {named}.",
@@ -330,8 +337,10 @@ def _leak_words(same: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, 
         return any(is_told(row) and row["change"] > 0 for row in rows)
 
     if gains(same):
+        names = [isolated(row["train_cohort"]) for row in same if is_told(row) and row["change"] > 0]
+        whose = "these models" if len(names) == len(same) else f"the models trained on {listed(names, 4)} at least"
         where = " It reaches other groups too, as where cohorts share persons." if gains(other) else ""
-        return f"A split by image would overstate the AUC of these models.{where}"
+        return f"A split by image overstates the AUC of {whose}.{where}"
     if gains(other):
         return "A gain is told from zero on other groups only, which persons in two splits do not explain well."
     return "No gain is told from zero, which is not evidence that persons in two splits do no harm."
@@ -363,4 +372,6 @@ def _noise_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
     first = f"{percent(row['amount'])} wrong labels: {_size(row)}."
     if not told:
         return f"{first} Not told from zero: what wrong labels cost is open."
-    return f"{first} {'They cost AUC.' if row['change'] < 0 else 'They cost no AUC here.'}"
+    if row["change"] < 0:
+        return f"{first} They cost AUC."
+    return f"{first} Wrong labels did better here, which more seeds would have to confirm."

@@ -15,18 +15,21 @@ from typing import Any
 from unicodedata import category
 
 from subgroup_audit.report.contents import RunContents, distinct
+from subgroup_audit.report.controls import Block, ControlFigure, ControlPart, Dot, controls
 from subgroup_audit.report.curves import MEASURES, CurvePanel, curve_panels
 from subgroup_audit.report.gaps import Dumbbell, Forest, GapRow, dumbbell, forest
 from subgroup_audit.report.matrix import MACRO_MEAN, Cell, MatrixPanel, matrix_panels
 from subgroup_audit.report.numerals import decimal, interval, is_number, signed
 from subgroup_audit.report.sentences import AWAY, KIND_NAMES, VERDICT_WORDS, level_words
 from subgroup_audit.report.survival import Comparison, Survival, Way, survival
+from subgroup_audit.report.waterfall import Stage, WaterfallPanel, Waterfalls, waterfalls
 
 FORMATS = ("svg", "pdf", "png")
 LONGEST_NAME = 44
 MAX_MATRICES = 8
 MAX_ROWS = 40
 MAX_COMPARISONS = 6
+MAX_WATERFALL_PANELS = 8
 DPI = 150
 INK, SOFT, RULE, BAND = "#1b1f24", "#5b6472", "#d5d9df", "#dfe9f3"
 TRAIN, VAL = "#b84300", "#0067a5"
@@ -89,6 +92,8 @@ def figure_makers(contents: RunContents) -> dict[str, Draw]:
         found = survival(contents.result.case_mix, contents.study.analysis.margin)
         if "gaps" in asked and found is not None:
             makers["case_mix"] = partial(survival_figure, found)
+    if "waterfall" in asked:
+        makers.update(_diagnosis_makers(contents))
     if "curves" in asked and contents.history is not None and len(contents.history):
         panels = curve_panels(contents.history, contents.study)
         makers["curves"] = partial(curves_figure, panels)
@@ -111,6 +116,21 @@ def _audit_makers(contents: RunContents, asked: set[str]) -> dict[str, Draw]:
     pairs = dumbbell(result.contrasts, study)
     if "train_test" in asked and pairs.rows:
         makers["train_test"] = partial(dumbbell_figure, pairs)
+    return makers
+
+
+def _diagnosis_makers(contents: RunContents) -> dict[str, Draw]:
+    estimates = None if contents.result is None else contents.result.estimates
+    levels = waterfalls(contents.waterfall, contents.study)
+    changed = controls(contents.controls, estimates, contents.study)
+    makers: dict[str, Draw] = {}
+    if levels is not None:
+        for panel in levels.panels[:MAX_WATERFALL_PANELS]:
+            makers[f"waterfall_{_file_name(panel.name)}"] = partial(waterfall_figure, panel, levels)
+    for figure in changed.figures if changed is not None else ():
+        for part in figure.parts[:MAX_WATERFALL_PANELS]:
+            drawn = dots_figure if part.blocks else inflation_figure
+            makers[f"control_{_file_name(f'{figure.kind} {part.finding}')}"] = partial(drawn, part, figure)
     return makers
 
 
@@ -275,6 +295,124 @@ def _survival_row(axes: Any, way: Way, y: int) -> None:
         text = f"{signed(row['estimate'])} ({interval(row['low'], row['high'], with_signs=True)}): {text}"
         _interval_mark(axes, row, way.verdict_key, y, has_limits=way.low_at is not None)
     axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=INK)
+
+
+def _panels(number: int, height: float, columns: int = 3) -> tuple[Any, list[Any]]:
+    """A figure and its axes: so many panels in rows of three, each `height` inches high."""
+    across = min(columns, number)
+    down = -(-number // across)
+    figure = _figure(3.7 * across, 0.5 + height * down)
+    grid = figure.subplots(down, across, squeeze=False, sharex=True)
+    for axes in grid.flat[number:]:
+        axes.set_visible(False)
+    for axes in grid.flat[max(0, number - across) : number]:
+        axes.tick_params(labelbottom=True)
+    return figure, list(grid.flat[:number])
+
+
+def waterfall_figure(panel: WaterfallPanel, found: Waterfalls) -> Any:
+    """The gap waterfall, a panel per training cohort: filled bars fall, hollow ones rise."""
+    height = 0.5 + 0.25 * max(len(waterfall.stages) for waterfall in panel.waterfalls)
+    figure, panels = _panels(len(panel.waterfalls), height)
+    for axes, waterfall in zip(panels, panel.waterfalls, strict=True):
+        for y, stage in enumerate(waterfall.stages):
+            _stage_row(axes, stage, y)
+        axes.set(xlim=(found.axis.low, found.axis.high), ylim=(len(waterfall.stages) - 0.4, -0.6))
+        labels = [short(f"  {stage.label}" if stage.is_branch else stage.label, 28) for stage in waterfall.stages]
+        axes.set_yticks(range(len(labels)), labels, fontsize=7)
+        axes.set_title(short(f"Trained on {waterfall.train_cohort}", 40), fontsize=8, loc="left")
+        axes.tick_params(axis="y", length=0)
+    level = level_words({"confidence_level": found.confidence_level})
+    figure.suptitle(short(panel.name, 100), fontsize=8.5)
+    figure.supxlabel(
+        f"AUC with {level} interval; squares: training images, a description. Filled: fall, hollow: rise; "
+        "*: the interval of the step leaves out zero",
+        fontsize=7,
+    )
+    return figure
+
+
+def _stage_row(axes: Any, stage: Stage, y: int) -> None:
+    row = stage.row
+    if stage.at is None:
+        axes.text(1.02, y, "not estimable", transform=axes.get_yaxis_transform(), va="center", fontsize=6.5)
+        return
+    text = decimal(row["auc"])
+    if stage.from_at is not None:
+        before, change = row["auc"] - row["change"], row["change"]
+        face = "#aab0b8" if stage.direction == "fall" else "none"
+        axes.barh(y, change, left=before, height=0.5, facecolor=face, edgecolor=SOFT, linewidth=0.8)
+        axes.plot([before, before], [y - 0.5, y], color=SOFT, linewidth=0.7, linestyle=":")
+        text += f" ({signed(change)}{'*' if stage.is_told else ''})"
+    colour, shape = (TRAIN, "s") if stage.is_on_training_images else (VAL, "o")
+    _level_mark(axes, row, y, colour, shape)
+    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=INK)
+
+
+def _level_mark(axes: Any, row: dict[str, Any], y: int, colour: str, shape: str) -> None:
+    if is_number(row["auc_low"]) and is_number(row["auc_high"]):
+        axes.plot([row["auc_low"], row["auc_high"]], [y, y], color=colour, linewidth=1.3, clip_on=True)
+    axes.plot([row["auc"]], [y], shape, color=colour, markersize=4.5)
+
+
+def dots_figure(part: ControlPart, figure: ControlFigure) -> Any:
+    """A control's AUC, a panel per training cohort; filled: the study's own fits."""
+    blocks = part.blocks
+    drawing, panels = _panels(len(blocks), 0.5 + 0.24 * max(len(block.dots) for block in blocks))
+    for axes, block in zip(panels, blocks, strict=True):
+        _dot_panel(axes, block, figure)
+    drawing.suptitle(short(f"{figure.title}: {part.finding}", 100), fontsize=8.5)
+    drawing.supxlabel(figure.caption, fontsize=7)
+    return drawing
+
+
+def _dot_panel(axes: Any, block: Block, figure: ControlFigure) -> None:
+    if figure.chance_at is not None:
+        axes.axvline(0.5, color=SOFT, linewidth=0.8)
+    for y, dot in enumerate(block.dots):
+        _dot_row(axes, dot, y)
+    axes.set(xlim=(figure.axis.low, figure.axis.high), ylim=(len(block.dots) - 0.4, -0.6))
+    axes.set_yticks(range(len(block.dots)), [short(dot.label, 28) for dot in block.dots], fontsize=7)
+    axes.set_title(short(f"Trained on {block.train_cohort}", 40), fontsize=8, loc="left")
+    axes.tick_params(axis="y", length=0)
+
+
+def _dot_row(axes: Any, dot: Dot, y: int) -> None:
+    low, high, auc = (dot.row[name] for name in ("auc_low", "auc_high", "auc"))
+    if is_number(low) and is_number(high):
+        axes.plot([low, high], [y, y], color=VAL, linewidth=1.3, clip_on=True)
+    if dot.at is not None:
+        face = VAL if dot.is_usual else "white"
+        axes.plot([auc], [y], "o", color=VAL, markerfacecolor=face, markersize=4.5)
+    text = dot.text if dot.at is not None else "not estimable"
+    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=INK)
+
+
+def inflation_figure(part: ControlPart, figure: ControlFigure) -> Any:
+    """What a split by image adds to the AUC of every cell; framed: trained and tested on the same group."""
+    rows, columns = len(part.cells), len(part.groups)
+    drawing = _figure(1.9 + 1.35 * columns, 1.0 + 0.5 * rows)
+    axes = drawing.add_subplot()
+    for i, (_, cells) in enumerate(part.cells):
+        for j, cell in enumerate(cells):
+            axes.text(j, i, _inflation_text(cell.row), ha="center", va="center", fontsize=7, color=INK)
+            if cell.is_same:
+                frame = {"facecolor": "none", "edgecolor": INK, "linewidth": 1.2}
+                axes.barh(i, 0.94, left=j - 0.47, height=0.9, **frame)
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xlabel="Tested on", ylabel="Trained on")
+    axes.set_xticks(range(columns), [short(name, 18) for name in part.groups])
+    axes.set_yticks(range(rows), [short(train, 18) for train, _ in part.cells])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    title = short(f"{figure.title}: {part.finding}", 60)
+    axes.set_title(f"{title}\nAUC, split by image minus split by person", fontsize=8.5)
+    return drawing
+
+
+def _inflation_text(row: dict[str, Any]) -> str:
+    if not row or not is_number(row["change"]):
+        return "not estimable" if row else "not measured"
+    return f"{signed(row['change'])}\n{interval(row['low'], row['high'], with_signs=True)}"
 
 
 def dumbbell_figure(pairs: Dumbbell) -> Any:

@@ -14,6 +14,7 @@ from subgroup_audit.report.gaps import comparison_label, ranked
 from subgroup_audit.report.matrix import matrix_cells
 from subgroup_audit.report.numerals import ABSENT, count, decimal, interval, is_number, p_value, percent, signed
 from subgroup_audit.report.survival import way_words
+from subgroup_audit.report.waterfall import is_description, stage_words
 
 LONG_TABLE = 40
 CAPTIONS: Mapping[str, str] = {
@@ -22,6 +23,8 @@ CAPTIONS: Mapping[str, str] = {
     "spreads": "All groups of an attribute together: the worst group, and the range.",
     "fits": "AUC of every fit before averaging over seeds.",
     "case_mix": "Subgroup gaps as measured and with the mix of the two groups made equal.",
+    "waterfall": "From the AUC of the training log to that on other people, step by step.",
+    "controls": "Fits with one thing changed on purpose, beside the study's own.",
     "history": "Loss and AUC by epoch.",
     "flow": "Cohort flow: images and persons left out at each step.",
     "table1": "Characteristics of the cohorts.",
@@ -31,7 +34,18 @@ CAPTIONS: Mapping[str, str] = {
     "image_level_leakage": "What a split by image instead of by person would leak.",
 }
 # The tables that a paper shows; the others are written as CSV and Parquet alone.
-PAPER_TABLES = ("matrix", "gaps", "spreads", "case_mix", "fits", "table1", "flow", "leakage")
+PAPER_TABLES = (
+    "matrix",
+    "gaps",
+    "spreads",
+    "case_mix",
+    "waterfall",
+    "controls",
+    "fits",
+    "table1",
+    "flow",
+    "leakage",
+)
 
 
 def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
@@ -44,7 +58,17 @@ def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
         tables["fits"] = contents.result.fits
         tables["spreads"] = contents.result.spreads
         tables["case_mix"] = contents.result.case_mix
-    for part in ("history", "flow", "ceiling", "counts", "table1", "leakage", "image_level_leakage"):
+    for part in (
+        "waterfall",
+        "controls",
+        "history",
+        "flow",
+        "ceiling",
+        "counts",
+        "table1",
+        "leakage",
+        "image_level_leakage",
+    ):
         tables[part] = getattr(contents, part)
     return {name: frame.reset_index(drop=True) for name, frame in tables.items() if frame is not None}
 
@@ -77,6 +101,8 @@ def paper_table(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         "gaps": _gap_line,
         "spreads": _spread_line,
         "case_mix": _case_mix_line,
+        "waterfall": _waterfall_line,
+        "controls": _control_line,
         "fits": _fit_line,
         "table1": _table1_line,
         "flow": _flow_line,
@@ -159,6 +185,35 @@ def _spread_line(row: dict[str, Any]) -> dict[str, str]:
         "Limits of the range": interval(row["range_low"], row["range_high"]),
         "SD less chance": decimal(row["corrected_sd"]),
         "p of all equal": p_value(row["p_equality"]),
+    }
+
+
+def _waterfall_line(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        **_fit_names(row),
+        "Trained on": str(row["train_cohort"]),
+        "Stage": stage_words(row)[0],
+        "AUC": decimal(row["auc"]),
+        "Interval": interval(row["auc_low"], row["auc_high"]),
+        "Step": signed(row["change"]),
+        "Interval of the step": interval(row["low"], row["high"], with_signs=True),
+        "Persons": count(row["n_patients"]),
+        "Read as": "description" if is_description(row) else "estimate",
+    }
+
+
+def _control_line(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        **_fit_names(row),
+        "Control": str(row["words"]),
+        "Trained on": str(row["train_cohort"]),
+        "Tested on": str(row["test_group"]),
+        "AUC": decimal(row["auc"]),
+        "Interval": interval(row["auc_low"], row["auc_high"]),
+        "Own AUC": decimal(row["usual_auc"]),
+        "Change": signed(row["change"]),
+        "Interval of the change": interval(row["low"], row["high"], with_signs=True),
+        "Persons": count(row["n_patients"]),
     }
 
 

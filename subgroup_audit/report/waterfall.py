@@ -67,7 +67,7 @@ class Stage:
     is_description : whether the level, or the one before it, is measured on images that the model was fitted to
     below_at : where the line stands that leads down to the next row
     is_told : whether the interval of the step leaves out zero
-    is_cut : whether the level's interval reaches beyond the axis
+    cut : whether the level's interval goes on beyond the axis, at its lower and at its upper end
     """
 
     row: dict[str, Any]
@@ -82,7 +82,7 @@ class Stage:
     is_description: bool
     is_branch: bool
     is_told: bool
-    is_cut: bool
+    cut: tuple[bool, bool]
 
     @property
     def direction(self) -> str:
@@ -166,7 +166,7 @@ def level_axis(rows: Sequence[Mapping[str, Any]]) -> Axis:
         return span_axis(0.5, 1.0)
     limits = [float(row[name]) for row in rows for name in ("auc_low", "auc_high") if is_number(row.get(name))]
     low, high = min(levels), max(levels)
-    return span_axis(max(low - 0.1, min([low, *limits])), min(high + 0.1, max([high, *limits])))
+    return span_axis(max(low - 0.15, min([low, *limits])), min(high + 0.15, max([high, *limits])))
 
 
 def _panels(drawn: Mapping[Key, list[dict[str, Any]]], axis: Axis) -> tuple[WaterfallPanel, ...]:
@@ -193,7 +193,6 @@ def _stage(row: dict[str, Any], before: Any, after: Any, axis: Axis) -> Stage:
     def place(value: Any) -> float | None:
         return axis.place(value) if is_number(value) else None
 
-    ends = [float(row[name]) for name in ("auc_low", "auc_high") if is_number(row.get(name))]
     label, note = stage_words(row)
     return Stage(
         row=row,
@@ -208,7 +207,7 @@ def _stage(row: dict[str, Any], before: Any, after: Any, axis: Axis) -> Stage:
         is_description=is_description(row),
         is_branch=row["stage"] == OTHER_TEST,
         is_told=is_told(row),
-        is_cut=any(end < axis.low or end > axis.high for end in ends),
+        cut=axis.cuts(row["auc_low"], row["auc_high"]),
     )
 
 
