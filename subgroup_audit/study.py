@@ -96,6 +96,12 @@ class Cohort(Part):
         dict[str, dict[ValueName, Share]],
         Field(description="overrides balance.shares for this cohort, e.g. label: {1: 0.5, 0: 0.5}"),
     ] = {}
+    counts: Annotated[
+        dict[str, Annotated[dict[ValueName, Annotated[int, Field(gt=0)]], Field(min_length=1)]],
+        Field(
+            description="attribute: {value: images over all splits}, kept to the image; instead of size and shares"
+        ),
+    ] = {}
 
     @field_validator("mix", "shares")
     @classmethod
@@ -105,6 +111,28 @@ class Cohort(Part):
             if abs(total - 1.0) > 1e-9:
                 raise ValueError(f"shares of '{attribute}' must sum to 1; they sum to {total:g}")
         return value
+
+    @model_validator(mode="after")
+    def _counts_agree(self) -> Cohort:
+        totals = {attribute: sum(counts.values()) for attribute, counts in self.counts.items()}
+        if len(set(totals.values())) > 1:
+            said = ", ".join(f"{attribute} {total:,}" for attribute, total in totals.items())
+            raise ValueError(
+                f"counts of every attribute must sum to the same number of images; they sum to {said}"
+            )
+        if self.counts and self.size is not None:
+            raise ValueError("give either `counts`, whose sum is the size, or `size`, not both")
+        twice = [attribute for attribute in self.counts if attribute in {**self.shares, **self.mix}]
+        if twice:
+            raise ValueError(f"counts and shares both speak of {', '.join(twice)}; give one of them")
+        return self
+
+    @property
+    def n_asked(self) -> int | None:
+        """How many images the cohort asks for over all splits; None where it names no number."""
+        if self.counts:
+            return sum(next(iter(self.counts.values())).values())
+        return self.size if isinstance(self.size, int) else None
 
 
 class Balance(Part):
@@ -341,11 +369,19 @@ class Study(Part):
     analysis: Analysis = Analysis()
     diagnose: Annotated[
         tuple[
-            Literal["metadata_baseline", "shuffled_labels", "image_level_split", "learning_curve", "label_noise"],
+            Literal[
+                "metadata_baseline",
+                "shuffled_labels",
+                "image_level_split",
+                "learning_curve",
+                "label_noise",
+                "encoding",
+                "saliency",
+            ],
             ...,
         ],
         Field(
-            description="further diagnoses; `metadata_baseline`: what sex, view and age alone achieve, as one more model; `shuffled_labels`, `image_level_split`, `learning_curve` (25 and 50 % of the persons) and `label_noise` (10 and 20 % of the labels) fit the first model and recipe of every cohort again with that one thing changed; the leakage certificate and the gap waterfall are always made"
+            description="further diagnoses; `metadata_baseline`: what sex, view and age alone achieve, as one more model; `shuffled_labels`, `image_level_split`, `learning_curve` (25 and 50 % of the persons) and `label_noise` (10 and 20 % of the labels) fit the first model and recipe of every cohort again with that one thing changed; `encoding`: how well the network's features tell sex, view and age band, and how much of its AUC these explain; `saliency`: where in the radiographs the network looks; the leakage certificate and the gap waterfall are always made"
         ),
     ] = ()
     figures: Annotated[

@@ -92,6 +92,18 @@ split: {train: 0.5, val: 0.1, test: 0.2}
         ),
         (("F: {sex: F}", "m: {mix: {sex: {F: 0.5, M: 0.4}}}"), "shares of 'sex' must sum to 1; they sum to 0.9"),
         (
+            ("F: {sex: F}", "c: {counts: {label: {1: 5, 0: 5}, sex: {F: 6, M: 6}}}"),
+            "counts of every attribute must sum to the same number of images; they sum to label 10, sex 12",
+        ),
+        (
+            ("F: {sex: F}", "c: {size: 10, counts: {sex: {F: 6, M: 4}}}"),
+            "give either `counts`, whose sum is the size, or `size`, not both",
+        ),
+        (
+            ("F: {sex: F}", "c: {shares: {sex: {F: 0.5, M: 0.5}}, counts: {sex: {F: 6, M: 4}}}"),
+            "counts and shares both speak of sex; give one of them",
+        ),
+        (
             ("models: [resnet18]", "models: [resnet18]\nbalance: {over: [age_band]}"),
             "`age_bands` must say where the bands start",
         ),

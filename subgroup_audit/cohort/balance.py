@@ -9,6 +9,7 @@ study asks for is kept to the image, and then a cell may differ from its share b
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -16,7 +17,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from subgroup_audit.cohort.priority import largest_remainder, occurrence
+from subgroup_audit.cohort.priority import deal_out, largest_remainder, occurrence
 from subgroup_audit.cohort.roster import LABEL, Ints, Levels, Mask, Roster, value_texts
 from subgroup_audit.cohort.split import TEST
 from subgroup_audit.errors import nearest
@@ -37,11 +38,13 @@ class Cells:
     names : such as 'label=1, sex=F'; 'all' where nothing is balanced
     shares : of the cohort's images, summing to 1
     block : smallest number of images in which every share is a whole number; 0 where there is no small one
+    counts : images of each cell over all splits, where the study counts them; they hold whatever rounding would do
     """
 
     names: tuple[str, ...]
     shares: Floats
     block: int
+    counts: Ints | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +103,15 @@ def fill_pool(study: Study, roster: Roster, label: Levels, name: str, order: Int
 
 def cell_attributes(balance: Balance, cohort: Cohort) -> dict[str, dict[str, float]]:
     """The attributes that make a cohort's cells, and their shares; {} where shares are equal."""
-    shares = {**balance.shares, **cohort.shares, **cohort.mix}
+    shares = {**balance.shares, **cohort.shares, **cohort.mix, **_counted_shares(cohort)}
     return {name: shares.get(name, {}) for name in dict.fromkeys([*balance.over, *shares])}
+
+
+def _counted_shares(cohort: Cohort) -> dict[str, dict[str, float]]:
+    return {
+        attribute: {value: n / sum(counts.values()) for value, n in counts.items()}
+        for attribute, counts in cohort.counts.items()
+    }
 
 
 def _find_cells(
@@ -110,7 +120,8 @@ def _find_cells(
     """The cells of a cohort, and the cell of each member."""
     values: list[list[tuple[str, Fraction]]] = []
     cell = np.zeros(len(members), dtype="int64")
-    for attribute, shares in cell_attributes(balance, cohort).items():
+    attributes = cell_attributes(balance, cohort)
+    for attribute, shares in attributes.items():
         levels = label if attribute == LABEL else roster.levels(attribute)
         named = _value_shares(attribute, shares, levels, members, cohort)
         place = {value: i for i, (value, _) in enumerate(named)}
@@ -122,7 +133,25 @@ def _find_cells(
     names = tuple(", ".join(word for word, _ in combination) or "all" for combination in combinations)
     exact = [math.prod((share for _, share in combination), start=Fraction(1)) for combination in combinations]
     block = math.lcm(*(share.denominator for share in exact))
-    return Cells(names, np.array([float(s) for s in exact]), block if block <= LARGEST_BLOCK else 0), cell
+    small = block if block <= LARGEST_BLOCK else 0
+    return Cells(names, np.array([float(s) for s in exact]), small, _cell_counts(cohort, attributes, values)), cell
+
+
+def _cell_counts(
+    cohort: Cohort, attributes: Iterable[str], values: list[list[tuple[str, Fraction]]]
+) -> Ints | None:
+    """Images of each cell over all splits, such that every counted attribute has exactly its counts."""
+    if cohort.n_asked is None or not cohort.counts:
+        return None
+    counts = np.array([cohort.n_asked])
+    for attribute, shares in zip(attributes, values, strict=True):
+        asked = cohort.counts.get(attribute)
+        if asked is not None and len(asked) == len(shares):
+            totals = np.array(list(asked.values()))
+        else:
+            totals = largest_remainder(cohort.n_asked, np.array([float(share) for _, share in shares]))
+        counts = deal_out(counts, totals).ravel()
+    return counts
 
 
 def _value_shares(
@@ -150,6 +179,7 @@ def unknown_values(study: Study, roster: Roster, label: Levels) -> list[str]:
     places = [("balance.shares", study.balance.shares)]
     for name, cohort in study.cohorts.items():
         places += [(f"cohorts.{name}.shares", cohort.shares), (f"cohorts.{name}.mix", cohort.mix)]
+        places += [(f"cohorts.{name}.counts", _counted_shares(cohort))]
     problems = []
     for place, mapping in places:
         for attribute, shares in mapping.items():
@@ -165,6 +195,8 @@ def unknown_values(study: Study, roster: Roster, label: Levels) -> list[str]:
 
 def quotas(size: int, cells: Cells, fractions: Floats, block: int) -> Ints:
     """How many images each split and cell gets, shape (n_splits, n_cells), summing to `size`."""
+    if cells.counts is not None and size == cells.counts.sum():
+        return deal_out(split_sizes(size, fractions, block), cells.counts)
     return np.stack([largest_remainder(int(n), cells.shares) for n in split_sizes(size, fractions, block)])
 
 

@@ -93,7 +93,7 @@ def _way(study: Study, name: str) -> Way:
     cohort, size = study.cohorts[name], study.balance.size
     if cohort.size == "ceiling":
         return "ceiling"
-    if cohort.size is not None or isinstance(size, int):
+    if cohort.n_asked is not None or isinstance(size, int):
         return "asked"
     if size == "all" and (cohort.mix or cohort.shares):
         return "equal"
@@ -131,7 +131,7 @@ def _equal_size(
 def _asked_sizes(study: Study, pools: list[Pool], fractions: Floats, limited: list[int]) -> dict[str, Sizing]:
     sizes, problems = {}, []
     for pool in pools:
-        size = study.cohorts[pool.name].size or study.balance.size
+        size = study.cohorts[pool.name].n_asked or study.balance.size
         if not isinstance(size, int):
             continue
         block = _fitting_block(size, pool, pools)
@@ -146,7 +146,7 @@ def _asked_sizes(study: Study, pools: list[Pool], fractions: Floats, limited: li
 def _fitting_block(size: int, pool: Pool, pools: list[Pool]) -> int:
     """The block of all cohorts if it divides the size, so that splits are alike; else the cohort's own."""
     for block in (common_block(pools, size), common_block([pool], size)):
-        if size % block == 0:
+        if block > 1 and size % block == 0:
             return block
     return 1
 

@@ -53,3 +53,20 @@ def largest_remainder(total: int, shares: NDArray[np.float64]) -> NDArray[np.int
     short = total - int(whole.sum())
     whole[np.argsort(-(exact - whole), kind="stable")[:short]] += 1
     return whole
+
+
+def deal_out(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Whole numbers, rows x columns, nearly in proportion, whose sums are exactly these; both sum to the same.
+
+    Each row is divided by what the columns still want, so that what rounding gives a column too much or too little
+    in one row is made good in the next.
+
+    >>> deal_out(np.array([3, 3, 3]), np.array([5, 4])).tolist()
+    [[2, 1], [1, 2], [2, 1]]
+    """
+    wanted = columns.astype("int64").copy()
+    dealt = np.zeros((len(rows), len(columns)), dtype="int64")
+    for i, total in enumerate(rows.tolist()):
+        dealt[i] = largest_remainder(total, wanted / max(1, wanted.sum()))
+        wanted -= dealt[i]
+    return dealt

@@ -130,7 +130,12 @@ def mentioned_attributes(study: Study) -> Iterator[tuple[str, str]]:
 def asked_attributes(study: Study) -> Iterator[tuple[str, str]]:
     """Every (place, attribute) by which cohorts are chosen or balanced."""
     for cohort_name, cohort in study.cohorts.items():
-        parts: dict[str, Mapping[str, Any]] = {"where": cohort.where, "mix": cohort.mix, "shares": cohort.shares}
+        parts: dict[str, Mapping[str, Any]] = {
+            "where": cohort.where,
+            "mix": cohort.mix,
+            "shares": cohort.shares,
+            "counts": cohort.counts,
+        }
         for part, mapping in parts.items():
             yield from ((f"cohorts.{cohort_name}.{part}", name) for name in mapping)
     yield from (("balance.over", name) for name in study.balance.over)
@@ -141,7 +146,7 @@ def unknown_attributes(study: Study, roster: Roster) -> list[str]:
     """One sentence for each attribute that the study names and the data do not have."""
     problems = []
     for place, name in dict.fromkeys(mentioned_attributes(study)):
-        is_share = place.startswith("balance.") or place.endswith(".shares")
+        is_share = place.startswith("balance.") or place.endswith((".shares", ".counts"))
         if name not in roster.attributes and not (name == LABEL and is_share):
             near = nearest(name, roster.attributes)
             hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(roster.attributes)}"

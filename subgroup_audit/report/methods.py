@@ -163,18 +163,19 @@ def _data_paragraph(contents: RunContents) -> str:
         if study.split.unit == "person"
         else "BY IMAGE, as the study asked for, so that images of one person can be in training and test"
     )
+    has_own_sizes = all(cohort.n_asked for cohort in study.cohorts.values())
     size = {
+        "own": "Each cohort has the number of images that the study asked for.",
         "equal": "All cohorts have the same size, the largest that all could reach.",
         "ceiling": "Each cohort has the largest size that balance allowed.",
         "all": "Cohorts were not balanced: every eligible image was used.",
-    }.get(str(study.balance.size), f"Each cohort has {study.balance.size} images.")
+    }.get("own" if has_own_sizes else str(study.balance.size), f"Each cohort has {study.balance.size} images.")
     shares = ", ".join(
         f"{percent(getattr(study.split, name))} {word}"
         for name, word in (("train", "training"), ("val", "validation"), ("test", "test"))
     )
-    balanced = (
-        "" if study.balance.size == "all" else f" Images were balanced over {listed(list(study.balance.over))}."
-    )
+    is_balanced = study.balance.size != "all" and study.balance.over
+    balanced = f" Images were balanced over {listed(list(study.balance.over))}." if is_balanced else ""
     split = f"an official split (attribute {study.split.official})" if study.split.official else shares
     return (
         f"Radiographs came from {_source_words(contents)}{_cite(cited)}. "
@@ -190,6 +191,8 @@ def _where(study: Study, name: str) -> str:
     parts = [f"{attribute} {_values(value)}" for attribute, value in cohort.where.items()]
     for attribute, shares in cohort.mix.items():
         parts.append(attribute + " " + ", ".join(f"{percent(s)} {value}" for value, s in shares.items()))
+    for attribute, counts in cohort.counts.items():
+        parts.append(attribute + " " + ", ".join(f"{count(n)} {value}" for value, n in counts.items()))
     return "; ".join(parts) or "all eligible images"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from subgroup_audit.cohort import design_cohorts
 from subgroup_audit.cohort.balance import split_sizes
-from subgroup_audit.cohort.priority import largest_remainder, occurrence, priority
+from subgroup_audit.cohort.priority import deal_out, largest_remainder, occurrence, priority
 from subgroup_audit.errors import CohortError
 
 PINNED = [
@@ -30,6 +30,34 @@ def test_whole_numbers_keep_the_total_and_miss_a_share_by_less_than_one(total, w
     counts = largest_remainder(total, shares)
     assert counts.sum() == total
     assert (np.abs(counts - total * shares) < 1).all()
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=8), st.integers(1, 6), st.randoms(use_true_random=False))
+def test_what_is_dealt_out_keeps_the_sums_of_rows_and_columns(rows, n_columns, rng):
+    cuts = sorted(rng.randint(0, sum(rows)) for _ in range(n_columns - 1))
+    columns = np.diff([0, *cuts, sum(rows)])
+    dealt = deal_out(np.array(rows), columns)
+    assert (dealt >= 0).all()
+    assert dealt.sum(axis=1).tolist() == rows
+    assert dealt.sum(axis=0).tolist() == columns.tolist()
+
+
+def test_counts_of_two_attributes_are_met_to_the_image(invent, study):
+    counts = {"source_label": {"Opacity": 100, "Normal": 100, "Other": 100}, "sex": {"M": 172, "F": 128}}
+    tables = invent(2000)
+    frame = draw(study(cohorts={"c": {"counts": counts}}, balance={"over": []}), tables).manifest.frame
+    label = tables.labels.frame.set_index("image_id")["finding"]
+    assert frame["image_id"].map(label).value_counts().to_dict() == counts["source_label"]
+    assert frame["sex"].value_counts().to_dict() == counts["sex"]
+    assert frame["split"].value_counts().to_dict() == {"train": 210, "test": 60, "val": 30}
+
+
+def test_counts_above_what_there_is_name_the_short_cell(invent, study):
+    cohort = {"where": {"sex": "F"}, "counts": {"source_label": {"Opacity": 100, "Normal": 50}}}
+    with pytest.raises(CohortError) as error:
+        draw(study(cohorts={"c": cohort}, balance={"over": []}), invent(600))
+    assert str(error.value).startswith("cohort 'c': asked for 150 images, but its ceiling is ")
+    assert "cell source_label=Opacity has" in str(error.value)
 
 
 @given(st.lists(st.integers(0, 5), max_size=60))

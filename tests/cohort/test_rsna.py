@@ -104,6 +104,40 @@ def test_negatives_composed_by_source_label_have_the_sizes_of_the_first_experime
         assert abs((frame["sex"] == value).sum() - share * len(frame)) <= 9
 
 
+PAPER = {
+    "all_8800": {OPACITY: 4400, NORMAL: 2200, OTHER: 2200},
+    "PA_2000": {OPACITY: 1000, NORMAL: 500, OTHER: 500},
+    "PA_2500": {OPACITY: 1000, NORMAL: 500, OTHER: 1000},
+    "PA": {OPACITY: 1076, NORMAL: 1076},
+    "M_PA": {OPACITY: 620, NORMAL: 620},
+    "F_PA": {OPACITY: 400, NORMAL: 400},
+}
+
+
+def test_the_shipped_paper_study_meets_every_class_count_to_the_image(rsna):
+    frame = design_cohorts(
+        load_study(STUDY.with_name("rsna_paper_curves.yaml")), rsna, describe=False
+    ).manifest.frame
+    label = rsna.labels.frame.set_index("image_id")["finding"]
+    found = frame.groupby(["cohort", frame["image_id"].map(label)]).size()
+    assert {name: found[name].to_dict() for name in PAPER} == PAPER
+    assert frame.query("cohort == 'all_8800'")["sex"].value_counts().to_dict() == {"M": 4889, "F": 3911}
+    assert (frame.query("cohort == 'PA'")["split"].value_counts()).to_dict() == {
+        "train": 1506,
+        "val": 216,
+        "test": 430,
+    }
+
+
+def test_the_shipped_three_class_study_meets_classes_and_sexes_to_the_image(rsna):
+    path = STUDY.with_name("rsna_paper_three_class.yaml")
+    frame = design_cohorts(load_study(path), rsna, describe=False).manifest.frame
+    frame = frame[(frame["cohort"] == "all") & (frame["y_true"] == 1)]
+    assert frame["finding"].value_counts().to_dict() == {"opacity": 4400, "not normal": 4400, "normal": 4400}
+    assert frame["sex"].value_counts().to_dict() == {"M": 7547, "F": 5653}
+    assert frame["split"].value_counts().to_dict() == {"train": 9240, "val": 1320, "test": 2640}
+
+
 def test_more_women_on_pa_films_than_there_are_is_refused(rsna, study):
     asked = study(findings=AGAINST_NORMAL, cohorts={"F_PA": {"where": WOMEN, "size": 1240}})
     with pytest.raises(CohortError) as error:
