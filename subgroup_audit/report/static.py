@@ -335,18 +335,18 @@ def waterfall_figure(panel: WaterfallPanel, found: Waterfalls) -> Any:
 def _stage_row(axes: Any, stage: Stage, y: int) -> None:
     row = stage.row
     if stage.at is None:
-        axes.text(1.02, y, "not estimable", transform=axes.get_yaxis_transform(), va="center", fontsize=6.5)
+        axes.text(1.05, y, "not estimable", transform=axes.get_yaxis_transform(), va="center", fontsize=6.5)
         return
     text = decimal(row["auc"])
     if stage.from_at is not None:
         before, change = row["auc"] - row["change"], row["change"]
         face = "#aab0b8" if stage.direction == "fall" else "none"
         axes.barh(y, change, left=before, height=0.5, facecolor=face, edgecolor=SOFT, linewidth=0.8)
-        axes.plot([before, before], [y - 0.5, y], color=SOFT, linewidth=0.7, linestyle=":")
+        axes.plot([before, before], [y - 1, y], color=SOFT, linewidth=0.7, linestyle=":")
         text += f" ({signed(change)}{'*' if stage.is_told else ''})"
     colour, shape = (TRAIN, "s") if stage.is_on_training_images else (VAL, "o")
     _level_mark(axes, row, y, colour, shape)
-    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=INK)
+    axes.text(1.05, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=INK)
 
 
 def _level_mark(axes: Any, row: dict[str, Any], y: int, colour: str, shape: str) -> None:

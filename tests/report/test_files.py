@@ -11,7 +11,7 @@ from subgroup_audit.report import RunContents
 from subgroup_audit.report.static import figure_makers, short
 from subgroup_audit.report.tables import latex_text, paper_table, report_tables, to_latex, to_markdown
 
-PAPER = ("matrix", "gaps", "fits", "table1", "flow", "leakage")
+PAPER = ("matrix", "gaps", "waterfall", "fits", "table1", "flow", "leakage")
 
 
 def test_every_table_lies_there_in_every_format(report: Path) -> None:
@@ -76,6 +76,8 @@ def test_the_figures_lie_there_in_three_formats(report: Path) -> None:
         "subgroup_gap",
         "transfer_gap",
         "train_test",
+        "waterfall_Lung-opacity-densenet121",
+        "waterfall_Lung-opacity-resnet101",
         "curves",
     }
     assert found == {f"{name}.{suffix}" for name in names for suffix in ("svg", "pdf", "png")}

@@ -122,9 +122,9 @@ def test_published_values_stand_beside_ours(page: Page) -> None:
 def test_every_figure_has_a_caption_and_its_data_one_click_away(report: Path) -> None:
     source = re.sub(r"<script.*?</script>", "", report.read_text(encoding="utf-8"), flags=re.DOTALL)
     figures = re.findall(r"<figure>.*?</figure>", source, flags=re.DOTALL)
-    assert len(figures) == 6
+    assert len(figures) == 7
     assert all("<figcaption>" in figure for figure in figures)
-    assert sum("data:text/csv" in figure for figure in figures) == 5
+    assert sum("data:text/csv" in figure for figure in figures) == 6
     assert source.count("How to read this.") >= 6
 
 
@@ -168,6 +168,7 @@ def test_hostile_names_stay_text(hostile_report: Path, hostile_name: str) -> Non
         ("table1", "Table 1 is missing: this run has not stored any."),
         ("ceiling", "The balance ceiling is missing: this run has not stored any."),
         ("leakage", "The leakage certificate is missing: this run has not stored any."),
+        ("waterfall", "The gap waterfall is missing: this run has not stored any."),
         ("result", "The audit's estimates and gaps are missing: this run has not stored any."),
     ],
 )
