@@ -64,10 +64,21 @@ def impossible_rules(rules: dict[str, Rule], roster: Roster) -> list[str]:
 
 
 def leave_ineligible(departures: Departures, roster: Roster, rules: dict[str, Rule]) -> None:
-    """Let every image that fails a rule leave, for the first rule that it fails."""
+    """Let every image that fails a rule leave, for the first rule that it fails; then persons of two sexes."""
     for attribute, rule in rules.items():
         for failure in _failures(roster, attribute, rule):
             departures.leave("eligibility", failure.rule, failure.who, failure.reasons)
+    departures.leave("eligibility", "the person has two sexes", _has_two_sexes(roster, departures.is_in))
+
+
+def _has_two_sexes(roster: Roster, among: Mask) -> Mask:
+    """Images of persons of whom some image is F and another M: which of them is wrong cannot be known."""
+    levels = roster.levels("sex")
+    n_persons = int(roster.persons.max(initial=-1)) + 1
+    found = [
+        np.bincount(roster.persons[among & levels.among((sex,))], minlength=n_persons) > 0 for sex in ("F", "M")
+    ]
+    return np.asarray((found[0] & found[1])[roster.persons])
 
 
 def _failures(roster: Roster, attribute: str, rule: Rule) -> list[Failure]:

@@ -42,6 +42,18 @@ def test_the_first_rule_that_fails_is_the_reason(invent, replace, study):
     }
 
 
+def test_persons_of_two_sexes_leave_with_all_their_images(invent, replace, study):
+    tables = invent(300)
+    images = tables.images.frame.copy()
+    images.loc[0:2, "patient_id"] = "twofold"
+    images.loc[0:2, "sex"] = ["F", "M", "F"]
+    images.loc[3:4, "patient_id"] = "half unknown"
+    images.loc[3:4, "sex"] = ["F", "Unknown"]
+    lenient = study(**EVERYTHING, eligible={"sex": "any"})
+    found = reasons(draw(lenient, replace(tables, images)))
+    assert found.to_dict() == dict.fromkeys(["0000000", "0000001", "0000002"], "the person has two sexes")
+
+
 def test_a_rule_replaces_the_default_and_any_lifts_it(invent, replace, study):
     images = invent(300).images.frame.copy()
     images.loc[0, "sex"] = "Unknown"
