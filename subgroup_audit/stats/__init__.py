@@ -38,6 +38,7 @@ from subgroup_audit.stats.groups import GroupRange, WorstGroup, range_over_group
 from subgroup_audit.stats.intervals import auc_interval, estimate_auc
 from subgroup_audit.stats.linear import auc_contrast, combine
 from subgroup_audit.stats.matching import common_mix, matched_auc_gap
+from subgroup_audit.stats.means import MeanEstimate, clustered_mean
 from subgroup_audit.stats.measurement import Measurement, measure_auc, measurement_gap
 from subgroup_audit.stats.mixes import AdjustedGap, MixedComponents, gap_change, gap_replicates
 from subgroup_audit.stats.multiplicity import adjust_p_values
@@ -81,6 +82,7 @@ __all__ = [
     "GapEstimate",
     "GroupRange",
     "Interval",
+    "MeanEstimate",
     "Measurement",
     "MixedComponents",
     "PersonDraws",
@@ -111,6 +113,7 @@ __all__ = [
     "bootstrap_variance",
     "calibration_interval",
     "choose_threshold",
+    "clustered_mean",
     "combine",
     "common_mix",
     "components_by_model",

@@ -13,19 +13,24 @@ from subgroup_audit.training.spec import EpochReport, FitOutcome, FitSpec, Pixel
 if TYPE_CHECKING:
     from subgroup_audit.training.device import choose_device, describe_device, tune_allocator, use_threads
     from subgroup_audit.training.estimate import estimate_seconds
+    from subgroup_audit.training.features import features_of, untrained_twin
     from subgroup_audit.training.fit import run_fit
     from subgroup_audit.training.fitted import Fitted, load_fitted, predict
     from subgroup_audit.training.names import validate_model
+    from subgroup_audit.training.saliency import heat_maps
 
 _HOMES = {
     "Fitted": "fitted",
     "choose_device": "device",
     "describe_device": "device",
     "estimate_seconds": "estimate",
+    "features_of": "features",
+    "heat_maps": "saliency",
     "load_fitted": "fitted",
     "predict": "fitted",
     "run_fit": "fit",
     "tune_allocator": "device",
+    "untrained_twin": "features",
     "use_threads": "device",
     "validate_model": "names",
 }
@@ -39,10 +44,13 @@ __all__ = [
     "choose_device",
     "describe_device",
     "estimate_seconds",
+    "features_of",
+    "heat_maps",
     "load_fitted",
     "predict",
     "run_fit",
     "tune_allocator",
+    "untrained_twin",
     "use_threads",
     "validate_model",
 ]
