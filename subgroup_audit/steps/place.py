@@ -31,13 +31,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Doing:
-    """What a step is given: the study, where things lie, its inputs, and its folder to write into."""
+    """What a step is given: the study, where things lie, its inputs, its folder to write into, and the run's device."""
 
     study: Study
     place: Place
     work: Path
     inputs: tuple[Done, ...]
     progress: Callable[[int, int], None]
+    device: str = "cpu"
 
     def input(self, name: str) -> Path:
         """Folder of the one input step of this name."""
