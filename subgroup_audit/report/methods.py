@@ -104,6 +104,15 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "Descriptive: a model has seen its training images.",
     ),
     (
+        "Gap waterfall",
+        "The way from the AUC in the training log to that on other people, taken in steps that were each measured "
+        "and that add up to the whole.",
+    ),
+    (
+        "Control",
+        "The study's own fits once more with one thing changed on purpose, to see what that thing does.",
+    ),
+    (
         "Margin",
         "The largest AUC difference that the study's authors declared to be of no consequence.",
     ),
@@ -133,9 +142,32 @@ def methods_paragraphs(contents: RunContents) -> list[str]:
         paragraphs.append(_statistics_paragraph(contents))
         if contents.result.case_mix is not None and len(contents.result.case_mix):
             paragraphs.append(CASE_MIX_PARAGRAPH)
+    paragraphs += [words for words in (_waterfall_words(contents), _control_words(contents)) if words]
     version = contents.provenance.get("version")
     paragraphs.append(f"The audit was made with subgroup_audit{f' {version}' if version else ''}.")
     return paragraphs
+
+
+def _waterfall_words(contents: RunContents) -> str:
+    """How the train/test gap was taken apart; '' where it was not."""
+    if not contents.has("waterfall") or contents.waterfall is None:
+        return ""
+    stages = set(contents.waterfall["stage"])
+    recomputed = "with batch statistics recomputed from them, " if "recomputed" in stages else ""
+    return (
+        "The train/test gap was taken apart in steps: the same fits were scored on their training images as "
+        f"augmented in the kept epoch, on the same images in evaluation mode, {recomputed}on validation persons, "
+        "and on test persons of the same and of other cohorts. Each step is the difference of two such AUCs with "
+        "an interval that counts persons and seeds shared by both; steps from training images are descriptive."
+    )
+
+
+def _control_words(contents: RunContents) -> str:
+    """Which controls were fitted; '' where none was."""
+    if not contents.has("controls") or contents.controls is None:
+        return ""
+    words = listed(distinct(contents.controls["words"]))
+    return f"As controls, the first model and recipe were fitted again for every cohort and seed with: {words}."
 
 
 def method_words(method: Any) -> str:
