@@ -53,12 +53,22 @@ def default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "subgroup_audit"
 
 
-def open_study(path: Path, data: Path | None, out: Path | None, cache: Path | None) -> tuple[Study, Place]:
-    """The study and where its files lie; raises `AuditError` for what is wrong with either."""
+def open_study(
+    path: Path, data: Path | None, out: Path | None, cache: Path | None, split_seed: int | None = None
+) -> tuple[Study, Place]:
+    """The study and where its files lie; raises `AuditError` for what is wrong with either.
+
+    Parameters
+    ----------
+    split_seed : divides the persons another way than the file says; the study is then named after the seed too
+    """
     from subgroup_audit.steps.place import Place, find_root
     from subgroup_audit.study_file import load_study
 
     study = load_study(path)
+    if split_seed is not None:
+        split = study.split.model_copy(update={"seed": split_seed})
+        study = study.model_copy(update={"study": f"{study.study}_split{split_seed}", "split": split})
     folder = path.resolve().parent
     root = find_root(study, folder, data)
     return study, Place(folder, root, (out or Path("reports") / study.study).resolve(), cache or default_cache())

@@ -30,12 +30,16 @@ def run(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave failed fits out instead of stopping.")
     ] = False,
+    split_seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Divide the persons another way; a run of its own, named after the seed."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")] = False,
 ) -> None:
     """Split, train, cross-evaluate and report; resumes by itself."""
     from subgroup_audit.cli import display
 
-    content, place = open_study(study, data, out, cache)
+    content, place = open_study(study, data, out, cache, split_seed)
     if dry_run:
         from subgroup_audit.plan import plan_run
 

@@ -38,6 +38,9 @@ class TableOptions(Options):
     columns: TableColumns
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     image_folder: Annotated[str, Field(description="stands before every path; empty: the root")] = ""
+    image_suffix: Annotated[
+        str, Field(description="stands after every path, e.g. .tif where the table names ids")
+    ] = ""
     label_separator: Annotated[str | None, Field(description="stands between the findings of one label field")] = (
         None
     )
@@ -97,6 +100,7 @@ def _images(rows: pd.DataFrame, mapped: dict[str, str], options: TableOptions) -
     images["path"] = images["path"].str.replace("\\", "/", regex=False).str.removeprefix("./")
     if options.image_folder:
         images["path"] = options.image_folder.rstrip("/") + "/" + images["path"]
+    images["path"] = images["path"] + options.image_suffix
     if "image_id" not in images:
         images["image_id"] = images["path"]
     images["image_id"] = _named(images["image_id"])
