@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from subgroup_audit.stats.results import Limits
@@ -86,11 +86,21 @@ class MoverLimits:
         a, b = self.minuend.estimate, self.subtrahend.estimate
         low_a, high_a = self.minuend.at_tail(tail)
         low_b, high_b = self.subtrahend.at_tail(tail)
-        together = max(abs((a - low_a) - (b - low_b)), abs((high_a - a) - (high_b - b)))
+        together = self._reach_together(tail) if self.correlation > 0.0 else 0.0
         return (
             a - b - _joint_reach(a - low_a, high_b - b, together, self.correlation),
             a - b + _joint_reach(high_a - a, b - low_b, together, self.correlation),
         )
+
+    def _reach_together(self, tail: float) -> float:
+        """How far the difference reaches when both estimates move as one, from limits of one rule on each side.
+
+        Outer limits of two rules would not do: wider limits of one side, nearer to the other's, reach less.
+        """
+        a, b = self.minuend.estimate, self.subtrahend.estimate
+        low_a, high_a = _of_one_rule(self.minuend).at_tail(tail)
+        low_b, high_b = _of_one_rule(self.subtrahend).at_tail(tail)
+        return max(abs((a - low_a) - (b - low_b)), abs((high_a - a) - (high_b - b)))
 
 
 @dataclass(frozen=True)
@@ -185,6 +195,10 @@ def _newcombe5_limit(estimate: float, n_positive: int, n_negative: int, z: float
         if abs(outside - inside) < 1e-15:
             break
     return 0.5 * (inside + outside)
+
+
+def _of_one_rule(limits: BoundedEstimate) -> BoundedEstimate:
+    return replace(limits, spans_newcombe=False) if isinstance(limits, AucLimits) else limits
 
 
 def _joint_reach(x: float, y: float, together: float, correlation: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,21 @@ def test_disjoint_gap_is_newcombes_hybrid_of_the_two_intervals():
     assert (gap.correlation, gap.method, gap.n_patients, gap.n_images) == (0.0, "MOVER", 200, 200)
     assert gap.standard_error == pytest.approx(math.hypot(sides[0].standard_error, sides[1].standard_error))
     assert gap.minuend == sides[0]
+
+
+def test_outer_limits_of_one_side_never_narrow_a_paired_gap():
+    """20 positives and 100 negatives, one AUC within an image of the smaller class, nearly the same scores."""
+    labels, keys = np.repeat([1, 0], [20, 100]), np.arange(120)
+    noise = np.random.default_rng(3).standard_normal(120)
+    a, b = (auc_components(labels, noise + shift * labels, person=keys) for shift in (2.8, 1.5))
+    gap = auc_gap(a, b)
+    assert gap.limits.minuend.spans_newcombe
+    assert not gap.limits.subtrahend.spans_newcombe
+    assert gap.correlation > 0.3
+    plain = replace(gap.limits, minuend=replace(gap.limits.minuend, spans_newcombe=False)).at_tail(0.025)
+    assert gap.low <= plain[0]
+    assert gap.high >= plain[1]
+    assert gap.high - gap.low > plain[1] - plain[0] + 1e-6
 
 
 @given(seed=st.integers(0, 10**6), offset=st.sampled_from([0, 50, 1000]))
