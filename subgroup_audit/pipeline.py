@@ -85,12 +85,20 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
         run = _Run(study, place, options, folder, watcher or Silence())
         source = run.step(steps.source_step(study, place.root), steps.read_source)
         pixels = run.step(steps.pixels_step(study, source), steps.decode_pixels, source)
-        cohorts = run.step(steps.cohorts_step(study, source, pixels), steps.build_cohorts, source, pixels)
+        copies = run.step(steps.copies_step(pixels), steps.find_copies, source, pixels)
+        cohorts = run.step(
+            steps.cohorts_step(study, source, pixels, copies), steps.build_cohorts, source, pixels, copies
+        )
         samples = run.step(steps.samples_step(study, cohorts, pixels), steps.draw_samples, source, cohorts)
         fits = run.fits(steps.plan_fits, source, cohorts, pixels)
         controls = run.fits(steps.plan_controls, source, cohorts, pixels)
         predictions = run.step(
             steps.predictions_step(study, cohorts, fits), steps.gather_predictions, cohorts, *fits
+        )
+        order = run.step(
+            steps.order_step(source, cohorts, predictions, fits, controls),
+            steps.check_fits,
+            *(source, cohorts, predictions, *fits, *controls),
         )
         audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
         why = run.step(
@@ -98,7 +106,7 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
             steps.diagnose,
             *(cohorts, predictions, *fits, *controls),
         )
-        run.report(source, cohorts, samples, fits, predictions, audit, why)
+        run.report(source, cohorts, samples, fits, predictions, order, audit, why)
         return run.summary
 
 
@@ -187,25 +195,27 @@ class _Run:
         samples: Done,
         fits: list[Done],
         predictions: Done,
+        order: Done,
         audit: Done,
         why: Done,
     ) -> None:
         """Render the report unless it is there already, and publish it at the top of the run folder."""
-        step = steps.report_step(self.study, [source, cohorts, samples, *fits, audit, why], self.summary.failures)
+        shown = [source, cohorts, samples, *fits, order, audit, why]
+        step = steps.report_step(self.study, shown, self.summary.failures)
         if self.folder.is_done(step) and self._is_published(step):
             self.watcher.reuse(step.name)
             self.summary.reused.append(step.name)
         else:
             with self._timed(step.name), self.folder.writing(step) as work:
                 gathered = steps.RunParts(
-                    self.study, source, cohorts, samples, fits, audit, why, self.summary.failures
+                    self.study, source, cohorts, samples, fits, order, audit, why, self.summary.failures
                 )
                 provenance = {**self._provenance(fits), **steps.count_cohorts(cohorts)}
                 steps.write_report(gathered, work, provenance)
             steps.publish_report(self.folder, step)
             steps.publish_data(self.folder, cohorts, predictions)
             self.summary.done.append(step.name)
-            self._record(step, [source, cohorts, samples, *fits, audit, why], provenance)
+            self._record(step, shown, provenance)
         self.summary.estimates, self.summary.contrasts = steps.read_result_frames(audit)
         self.summary.seconds = time.time() - self.started
 
@@ -267,6 +277,7 @@ def render_again(path: Path) -> Path:
             by_name["cohorts"],
             by_name["samples"],
             [done for done in found if done.step.name == "fit"],
+            by_name.get("order"),
             by_name["audit"],
             by_name["diagnosis"],
             failures,

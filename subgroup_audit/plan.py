@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from subgroup_audit import steps
 from subgroup_audit.cohort import CohortDesign, design_cohorts
 from subgroup_audit.datasets import find_source, load_source
 from subgroup_audit.engine import default_workers, resolve_device
-from subgroup_audit.schema import ExclusionTable, SourceTables
+from subgroup_audit.schema import ExclusionTable
 from subgroup_audit.steps import Place, PlannedFit
 from subgroup_audit.steps.data import read_source_tables, write_design
 from subgroup_audit.store import RunFolder, Step, read_frames
@@ -70,27 +71,28 @@ def design_of(
 
     `describe=False` leaves out Table 1, which takes most of the time.
     """
-    tables, unreadable, digests = _tables(study, place, progress)
-    return design_cohorts(study, tables, unreadable=unreadable, pixel_digests=digests, describe=describe)
+    found = _found_so_far(study, place, progress)
+    return design_cohorts(study, **found, describe=describe)
 
 
-def _tables(
-    study: Study, place: Place, progress: Callable[[int, int], None] | None
-) -> tuple[SourceTables, ExclusionTable | None, pd.DataFrame | None]:
+def _found_so_far(study: Study, place: Place, progress: Callable[[int, int], None] | None) -> dict[str, Any]:
     """Source tables, from the run folder where it has them; with what decoding found out, if it was done."""
     folder = RunFolder(place.out, study.study)
     source = steps.source_step(study, place.root)
     if not folder.is_done(source):
         with tempfile.TemporaryDirectory() as scratch:
-            return load_source(study.data, place.root, cache=Path(scratch), progress=progress), None, None
+            return {"tables": load_source(study.data, place.root, cache=Path(scratch), progress=progress)}
     done = folder.done(source)
-    tables = read_source_tables(done.folder)
+    found: dict[str, Any] = {"tables": read_source_tables(done.folder)}
     pixels = steps.pixels_step(study, done)
     if not folder.is_done(pixels):
-        return tables, None, None
+        return found
     frames = read_frames(folder.folder(pixels), ("unreadable", "digests"))
     unreadable = frames["unreadable"]
-    return tables, None if unreadable is None else ExclusionTable(unreadable), frames["digests"]
+    found |= {"unreadable": None if unreadable is None else ExclusionTable(unreadable)}
+    copies = steps.copies_step(folder.done(pixels))
+    near = read_frames(folder.folder(copies), ("near_copies",)) if folder.is_done(copies) else {}
+    return {**found, "pixel_digests": frames["digests"], **near}
 
 
 def check_before_run(study: Study, place: Place, device_name: str) -> None:
@@ -122,8 +124,8 @@ def plan_run(study: Study, place: Place, device_name: str, workers: int | None) 
     folder = RunFolder(place.out, study.study)
     folder.check_owner()
     device = resolve_device(device_name)
-    tables, unreadable, digests = _tables(study, place, None)
-    design = design_cohorts(study, tables, unreadable=unreadable, pixel_digests=digests, describe=False)
+    found = _found_so_far(study, place, None)
+    design = design_cohorts(study, **found, describe=False)
     steps.check_models(study, place, study.models, fetch_weights=False)
     source, pixels = _stored_data_steps(study, place, folder)
     content = folder.done(pixels).content if pixels and folder.is_done(pixels) else ""
@@ -139,7 +141,7 @@ def plan_run(study: Study, place: Place, device_name: str, workers: int | None) 
     )
     stored = (("source", folder.is_done(source)), ("pixels", bool(content)))
     count = workers or default_workers(device, len(planned))
-    n_images = 0 if content else len(tables.images)
+    n_images = 0 if content else len(found["tables"].images)
     return Plan(design, sizes, fits, stored, device, count, n_images)
 
 

@@ -441,6 +441,81 @@ BOX_HEAT_COLUMNS: tuple[Column, ...] = (
     Column("reason", "string", "why, where the status is not ok"),
 )
 
+ORDER_CHECK_COLUMNS: tuple[Column, ...] = (
+    Column("fit_id", "string", "key of the fit"),
+    Column("train_cohort", "string", "cohort that the fit was trained on"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("seed", "int", "training seed"),
+    Column("control", "string", "the control in a few words; '' for a fit of the study"),
+    Column("n_images", "int", "test images predicted again"),
+    Column("n_different", "int", "of them, images whose fresh score is not the stored one"),
+    Column("n_elsewhere", "int", "of those, images whose fresh score is stored under another image"),
+    Column("n_wrong_labels", "int", "stored labels that are not those of the cohorts"),
+    Column("largest_difference", "float", "between a fresh and a stored score", nullable=True),
+    Column("precision", "string", "in which the fit computes: fp32, bf16 or fp16"),
+    Column("tolerance", "float", "difference that counts as none", nullable=True),
+    Column(
+        "result",
+        "string",
+        "matches, scores belong to other images, another model, wrong labels, or not checked",
+        allowed=("matches", "scores belong to other images", "another model", "wrong labels", "not checked"),
+    ),
+    Column("reason", "string", "why it was not checked"),
+)
+
+SAME_SCORE_COLUMNS: tuple[Column, ...] = (
+    Column("first", "string", "one fit or model, in words"),
+    Column("second", "string", "another"),
+    Column("finding", "string", "finding whose scores are compared"),
+    Column("n_images", "int", "images that both have scored"),
+    Column("relation", "string", "the same scores, the same order, or the opposite order"),
+)
+
+PERSON_ERROR_COLUMNS: tuple[Column, ...] = (
+    Column("fit_id", "string", "key of the fit"),
+    Column("train_cohort", "string", "cohort that the fit was trained on"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("seed", "int", "training seed"),
+    Column("finding", "string", "finding of the study"),
+    Column("patient_id", "string", "the person"),
+    Column("threshold", "float", "score from which on an image is called positive"),
+    Column("n_images", "int", "test images of the person"),
+    Column("n_wrong", "int", "of them, called wrongly"),
+    Column("n_false_positive", "int", "negative images called positive"),
+    Column("n_false_negative", "int", "positive images called negative"),
+    Column("is_all_wrong", "bool", "whether every image is called wrongly"),
+    Column("longest_run", "int", "most wrong images in a row"),
+    Column("runs", "string", "wrong images by their place in the person's series, as 1-20, 92-105"),
+    Column("ordered_by", "string", "what puts the images of a person in order"),
+)
+
+ERROR_COUNT_COLUMNS: tuple[Column, ...] = (
+    Column("train_cohort", "string", "cohort that the fit was trained on"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("seed", "int", "training seed"),
+    Column("finding", "string", "finding of the study"),
+    Column("test_group", "string", "cohort whose test images are called"),
+    Column("threshold", "float", "score from which on an image is called positive; Youden on validation images"),
+    Column("n_patients", "int", "persons"),
+    Column("n_images", "int", "images"),
+    Column("n_wrong", "int", "images called wrongly"),
+    Column("n_persons_with_errors", "int", "persons with a wrong image"),
+    Column("n_persons_of_several", "int", "persons with two images or more"),
+    Column("n_all_wrong", "int", "of them, persons whose every image is wrong"),
+    Column("expected_all_wrong", "float", "as many as if errors fell on images whosever they are"),
+    Column("share_all_wrong", "float", "of the persons with two images or more", nullable=True),
+    Column("share_low", "float", "lower limit", nullable=True),
+    Column("share_high", "float", "upper limit", nullable=True),
+    Column("held", "float", "share of all errors that the persons with every image wrong hold", nullable=True),
+    Column("held_low", "float", "lower limit", nullable=True),
+    Column("held_high", "float", "upper limit", nullable=True),
+    Column("longest_run", "int", "most wrong images in a row of one person"),
+    Column("confidence_level", "float", "of both intervals"),
+)
+
 ESTIMATE_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study, or 'macro mean'"),
     Column("train_cohort", "string", "cohort that the fits were trained on"),

@@ -22,7 +22,10 @@ from subgroup_audit.store import digest
 from subgroup_audit.study import Study
 from subgroup_audit.study_file import load_study
 
-STEPS = ["source", "pixels", "cohorts", "samples", "predictions", "audit", "diagnosis", "report"]
+STEPS = [
+    *("source", "pixels", "copies", "cohorts", "samples", "predictions", "order", "audit", "diagnosis"),
+    "report",
+]
 
 
 @pytest.fixture(scope="module")

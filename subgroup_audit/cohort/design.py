@@ -76,6 +76,7 @@ class _Drawn:
     fractions: Floats
     draws: list[Draw]
     digests: Digests | None
+    near_copies: pd.DataFrame | None
     notes: list[str]
 
 
@@ -85,6 +86,7 @@ def design_cohorts(
     *,
     unreadable: ExclusionTable | None = None,
     pixel_digests: pd.DataFrame | None = None,
+    near_copies: pd.DataFrame | None = None,
     describe: bool = True,
 ) -> CohortDesign:
     """The cohorts of a study.
@@ -94,6 +96,7 @@ def design_cohorts(
     tables : what the source holds
     unreadable : images whose pixels could not be decoded
     pixel_digests : image_id and pixel_digest, equal for images of identical pixels
+    near_copies : image_id and other_id of pictures that are nearly the same
     describe : whether Table 1 is made, which takes most of the time
 
     Raises
@@ -101,7 +104,7 @@ def design_cohorts(
     CohortError
         The study names what the data do not have; a cohort is empty, of one class, or larger than its ceiling.
     """
-    drawn = _draw_all(study, tables, unreadable, pixel_digests)
+    drawn = _draw_all(study, tables, unreadable, pixel_digests, near_copies)
     manifest = _manifest(study, drawn)
     rows = shared_flow(drawn.roster, drawn.departures, unread_images(tables.exclusions, drawn.roster))
     for draw in drawn.draws:
@@ -123,7 +126,11 @@ def design_cohorts(
 
 
 def _draw_all(
-    study: Study, tables: SourceTables, unreadable: ExclusionTable | None, pixel_digests: pd.DataFrame | None
+    study: Study,
+    tables: SourceTables,
+    unreadable: ExclusionTable | None,
+    pixel_digests: pd.DataFrame | None,
+    near_copies: pd.DataFrame | None,
 ) -> _Drawn:
     roster = read_roster(study, tables)
     _stop_if([*unknown_attributes(study, roster), *unknown_labels(study, tables.labels)])
@@ -141,7 +148,7 @@ def _draw_all(
     digests = _digest_of_each(roster, pixel_digests)
     parts, fractions = _part(study, roster, truth, departures, digests, notes)
     draws = _draw(study, names, roster, truth, parts, fractions, notes)
-    drawn = _Drawn(roster, truth, departures, parts, fractions, draws, digests, notes)
+    drawn = _Drawn(roster, truth, departures, parts, fractions, draws, digests, near_copies, notes)
     _stop_if([line for draw in draws for line in _one_class_splits(study, drawn, draw)])
     notes += _notes(study, drawn)
     return drawn
@@ -370,7 +377,7 @@ def _leakage(study: Study, drawn: _Drawn) -> tuple[pd.DataFrame, pd.DataFrame]:
     train = [cohorts[name] for name in dict.fromkeys(cohort for cohort, *_ in study.fit_combinations())]
     test = [cohorts[name] for name in study.test_cohorts]
     unit = BY_IMAGE if study.split.unit == "image" else BY_PERSON
-    same = identities(drawn.roster, drawn.digests)
+    same = identities(drawn.roster, drawn.digests, drawn.near_copies)
     certificate = leakage_certificate(train, test, drawn.parts, same, unit)
     eligible = np.flatnonzero(drawn.departures.is_in)
     seen_share = 1.0 - float(drawn.fractions[TEST])

@@ -26,18 +26,42 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Identities:
-    """Under which codes images count as the same: person, file, and pixels where they are known (-1: unknown)."""
+    """Under which codes images count as the same: person, file, and pixels where they are known (-1: unknown).
+
+    Attributes
+    ----------
+    near : positions of the two images of every near copy, int array [pairs, 2]; None where nobody looked
+    """
 
     persons: Ints
     files: Ints
     pixels: Ints | None
+    near: Ints | None = None
 
 
-def identities(roster: Roster, digests: NDArray[np.object_] | None) -> Identities:
-    """The codes by which images are recognised again."""
+def identities(
+    roster: Roster, digests: NDArray[np.object_] | None, near_copies: pd.DataFrame | None = None
+) -> Identities:
+    """The codes by which images are recognised again.
+
+    Parameters
+    ----------
+    near_copies : pairs `image_id`, `other_id` of pictures that are nearly the same; of others than the roster's
+        images nothing is kept
+    """
     files = pd.factorize(roster.frame["path"])[0].astype("int64")
     pixels = None if digests is None else pd.factorize(digests)[0].astype("int64")
-    return Identities(roster.persons, files, pixels)
+    return Identities(roster.persons, files, pixels, _positions(roster, near_copies))
+
+
+def _positions(roster: Roster, near_copies: pd.DataFrame | None) -> Ints | None:
+    if near_copies is None:
+        return None
+    known = pd.Index(roster.frame["image_id"])
+    pairs = np.column_stack(
+        [known.get_indexer(pd.Index(near_copies[name])) for name in ("image_id", "other_id")]
+    ).astype("int64")
+    return np.asarray(pairs[(pairs >= 0).all(axis=1)])
 
 
 def leakage_certificate(
@@ -54,13 +78,16 @@ def leakage_certificate(
     shared_files : test images whose file was seen
     shared_pixels : test images whose pixels were seen; missing where pixels are not known
     pixels_under_other_ids : those of them that were seen under another image_id
+    shared_near_pixels : test images of which a near copy was seen; missing where nobody looked
     share_of_test_images_of_seen_persons : in [0, 1]
     split_unit : person, or that images were split
     """
     known = [_Known.of(cohort, parts, same) for cohort in train]
     rows = [{**_compare(seen, other, parts, same), "split_unit": split_unit} for seen in known for other in test]
     frame = pd.DataFrame(rows)
-    return frame.astype({"shared_pixels": "Int64", "pixels_under_other_ids": "Int64"})
+    return frame.astype(
+        {"shared_pixels": "Int64", "pixels_under_other_ids": "Int64", "shared_near_pixels": "Int64"}
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +143,19 @@ def _compare(seen: _Known, other: Drawn, parts: Ints, same: Identities) -> dict[
         "shared_files": int(seen.files[same.files[tested]].sum()),
         "shared_pixels": pixels,
         "pixels_under_other_ids": renamed,
+        "shared_near_pixels": _near_copies_seen(seen, tested, same),
         "share_of_test_images_of_seen_persons": float(of_seen.mean()) if len(tested) else 0.0,
     }
+
+
+def _near_copies_seen(seen: _Known, tested: Ints, same: Identities) -> int | None:
+    """How many tested images are a near copy of one that was seen; None where nobody looked."""
+    if same.near is None:
+        return None
+    is_tested = np.zeros(len(same.persons), dtype=bool)
+    is_tested[tested] = True
+    both_ways = np.concatenate([same.near, same.near[:, ::-1]])
+    return len(np.unique(both_ways[is_tested[both_ways[:, 0]] & seen.images[both_ways[:, 1]], 0]))
 
 
 def image_level_leakage(

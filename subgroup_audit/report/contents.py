@@ -12,7 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from subgroup_audit.errors import ReportError
-from subgroup_audit.schema import CONTROL_COLUMNS, WATERFALL_COLUMNS, AuditResult
+from subgroup_audit.schema import (
+    CONTROL_COLUMNS,
+    ORDER_CHECK_COLUMNS,
+    SAME_SCORE_COLUMNS,
+    WATERFALL_COLUMNS,
+    AuditResult,
+)
 from subgroup_audit.study import Study
 
 # The columns that the page reads; a frame may carry more.
@@ -32,6 +38,8 @@ FRAME_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "image_level_leakage": ("train_cohort", "test_cohort"),
     "waterfall": tuple(column.name for column in WATERFALL_COLUMNS),
     "controls": tuple(column.name for column in CONTROL_COLUMNS),
+    "order_check": tuple(column.name for column in ORDER_CHECK_COLUMNS),
+    "same_scores": tuple(column.name for column in SAME_SCORE_COLUMNS),
 }
 
 # The steps whose failure explains why a part is absent, and what the page calls the part.
@@ -111,6 +119,8 @@ class RunContents:
     image_level_leakage: pd.DataFrame | None = None
     waterfall: pd.DataFrame | None = None
     controls: pd.DataFrame | None = None
+    order_check: pd.DataFrame | None = None
+    same_scores: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -13,6 +13,7 @@ import pandas as pd
 
 from subgroup_audit.cohort import CohortDesign, design_cohorts
 from subgroup_audit.datasets import Progress, load_source
+from subgroup_audit.images.alike import MAX_DISTANCE, MIN_CORRELATION, THUMBNAIL, find_near_copies
 from subgroup_audit.images.store import PixelStore, build_pixel_store
 from subgroup_audit.schema import BoxTable, CohortManifest, ExclusionTable, ImageTable, LabelTable, SourceTables
 from subgroup_audit.steps.place import Doing, Place
@@ -21,6 +22,7 @@ from subgroup_audit.study import Study
 
 SOURCE_VERSION = 1
 PIXELS_VERSION = 1
+COPIES_VERSION = 1
 COHORTS_VERSION = 1
 SAMPLES_VERSION = 1
 
@@ -102,11 +104,23 @@ def open_pixels(
     )
 
 
-def cohorts_step(study: Study, source: Done, pixels: Done) -> Step:
+def copies_step(pixels: Done) -> Step:
+    """Which pictures are nearly the same: depends on the pixels alone, and no fit depends on it."""
+    settings = {"distance": MAX_DISTANCE, "correlation": MIN_CORRELATION, "thumbnail": THUMBNAIL}
+    return Step("copies", COPIES_VERSION, settings, {"pixels": pixels.content})
+
+
+def find_copies(doing: Doing) -> None:
+    """Write every pair of pictures that are nearly the same."""
+    images = read_source_tables(doing.input("source")).images
+    store, _ = open_pixels(doing.study, doing.place, images)
+    write_frames(doing.work, {"near_copies": find_near_copies(store, doing.progress)})
+
+
+def cohorts_step(study: Study, source: Done, pixels: Done, copies: Done) -> Step:
     """Cohorts: depend on the tables, the decodable images, and every part of the study that draws them."""
-    return Step(
-        "cohorts", COHORTS_VERSION, cohort_settings(study), {"source": source.content, "pixels": pixels.content}
-    )
+    inputs = {"source": source.content, "pixels": pixels.content, "copies": copies.content}
+    return Step("cohorts", COHORTS_VERSION, cohort_settings(study), inputs)
 
 
 def cohort_settings(study: Study) -> dict[str, object]:
@@ -124,6 +138,7 @@ def build_cohorts(doing: Doing) -> None:
         tables,
         unreadable=ExclusionTable(_frame(frames["unreadable"])),
         pixel_digests=frames["digests"],
+        near_copies=pd.read_parquet(doing.input("copies") / "near_copies.parquet"),
     )
     write_design(doing.work, design)
 

@@ -16,6 +16,7 @@ from subgroup_audit.engine import FitFailure
 from subgroup_audit.report import Problem, RunContents, Sample, render_report
 from subgroup_audit.steps.data import DESIGN_FRAMES
 from subgroup_audit.steps.diagnosis import read_diagnosis
+from subgroup_audit.steps.order import read_order
 from subgroup_audit.steps.results import read_result
 from subgroup_audit.store import Done, RunFolder, Step, read_frames, read_json
 from subgroup_audit.study import Study
@@ -33,6 +34,7 @@ class RunParts:
     cohorts: Done
     samples: Done
     fits: Sequence[Done]
+    order: Done | None
     audit: Done
     diagnosis: Done
     failures: Sequence[FitFailure]
@@ -67,6 +69,7 @@ def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
         history=read_history(parts.fits),
         **read_frames(parts.cohorts.folder, DESIGN_FRAMES),
         **read_diagnosis(parts.diagnosis),
+        **(read_order(parts.order) if parts.order else {}),
         notes=tuple(dict.fromkeys(notes)),
         samples=read_samples(parts.samples.folder),
         problems=tuple(Problem(f"fit {f.label}", f.message, shorten_paths(f.details)) for f in parts.failures),

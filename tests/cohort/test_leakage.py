@@ -19,7 +19,8 @@ def test_a_split_of_persons_shares_nothing(tables, study):
     leakage = draw(study(), tables, pixel_digests=digests).leakage
     assert list(leakage.columns) == [
         "train_cohort", "test_cohort", "n_train_images", "n_val_images", "n_test_images", "shared_persons",
-        "shared_files", "shared_pixels", "pixels_under_other_ids", "share_of_test_images_of_seen_persons",
+        "shared_files", "shared_pixels", "pixels_under_other_ids", "shared_near_pixels",
+        "share_of_test_images_of_seen_persons",
         "split_unit",
     ]  # fmt: skip
     counted = leakage[["shared_persons", "shared_files", "shared_pixels", "pixels_under_other_ids"]]
@@ -53,6 +54,21 @@ def test_pixels_and_files_seen_again_are_counted(invent, replace, study):
         > 0
     )
     assert row["shared_persons"] == 0
+
+
+def test_near_copies_that_were_seen_are_counted(invent, replace, study):
+    tables = invent(300, images_per_person=1)
+    images = tables.images.frame.assign(patient_id=[f"p{i}" for i in range(300)])
+    asked = study(cohorts={"all": {}}, balance={"size": "all"}, split={"unit": "image"})
+    names = images["image_id"].to_numpy()
+    pairs = pd.DataFrame({"image_id": names[0::2], "other_id": names[1::2]})
+    pairs.loc[len(pairs)] = ["not an image", names[0]]
+    design = draw(asked, replace(tables, images), near_copies=pairs)
+    split = design.manifest.frame.set_index("image_id")["split"].reindex(names).to_numpy()
+    tested = np.flatnonzero(split == "test")
+    row = design.leakage.iloc[0]
+    assert row["shared_near_pixels"] == (split[tested ^ 1] != "test").sum() > 0
+    assert pd.isna(row["shared_pixels"])
 
 
 @pytest.mark.parametrize("seen_share", [0.8, 0.5])
