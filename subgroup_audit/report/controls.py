@@ -34,9 +34,9 @@ READINGS: Mapping[str, str] = {
     SHUFFLED: "A dot off the line means that scores and labels are tied together by something other than what was "
     "learned, or luck: a network that learned noise still ranks the images in some order, the same for all cells "
     "that it is tested in. More seeds make that luck smaller.",
-    IMAGE_LEVEL: "A positive number is leakage: persons in both training and test are recognised. It belongs "
-    "to the cells whose two cohorts share persons, first of all those on the diagonal. The test images differ as "
-    "well, which the interval counts in.",
+    IMAGE_LEVEL: "A positive number in bold (its interval leaves out zero) speaks of leakage: persons who are in "
+    "both training and test are recognised. It belongs to the cells whose two cohorts share persons, first of all "
+    "to the framed ones on the diagonal. The test images differ as well, which the interval counts in.",
     LEARNING: "Dots that still move right with all persons speak of a model that more persons may help; dots that "
     "stand still, of one that they would hardly help. Three dots do not say how far it goes on. Validation and "
     "test persons are the same throughout; the number below an AUC is its distance from that of all persons.",
@@ -170,6 +170,7 @@ def _figure(
     drawn = chosen if kind in (SHUFFLED, IMAGE_LEVEL) else _on_own_test(chosen)
     chance = [{"auc": CHANCE}] if kind == SHUFFLED else [_usual(row, limits) for row in drawn]
     axis = level_axis([*drawn, *chance])
+    axis = chance_axis(axis) if kind == SHUFFLED else axis
     makers = {SHUFFLED: _shuffled_part, IMAGE_LEVEL: _image_level_part}
     parts = []
     for finding in findings:
@@ -180,6 +181,18 @@ def _figure(
             parts.append(_amounts_part(kind, finding, found, limits, axis, study))
     chance_at = axis.place(CHANCE) if kind == SHUFFLED else None
     return ControlFigure(kind, TITLES[kind], CAPTIONS[kind], READINGS[kind], axis, chance_at, tuple(parts))
+
+
+def chance_axis(axis: Axis) -> Axis:
+    """The same scale with ticks at 0.5 and at those of its ends that are not too near.
+
+    >>> [text for _, text in chance_axis(Axis(0.2, 0.6, ())).ticks]
+    ['0.20', '0.50', '0.60']
+    """
+    at = axis.place(CHANCE)
+    ends = [(place, value) for place, value in ((0.0, axis.low), (100.0, axis.high)) if abs(place - at) >= 25]
+    ticks = sorted([*ends, (at, CHANCE)])
+    return Axis(axis.low, axis.high, tuple((place, decimal(value, 2)) for place, value in ticks))
 
 
 def _on_own_test(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

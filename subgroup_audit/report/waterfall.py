@@ -121,6 +121,12 @@ class Waterfalls:
     confidence_level: float
     has_recomputed: bool
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether any interval goes on beyond the axis."""
+        waterfalls = [found for panel in self.panels for found in panel.waterfalls]
+        return any(any(stage.cut) for found in waterfalls for stage in found.stages)
+
 
 def waterfalls(frame: pd.DataFrame | None, study: Study) -> Waterfalls | None:
     """The waterfalls ready to be drawn, in the study's order; None where a run holds none."""

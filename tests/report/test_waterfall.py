@@ -160,6 +160,9 @@ def test_an_interval_that_leaves_the_scale_says_so_and_squeezes_nothing(contents
     assert found is not None
     assert found.axis.low == pytest.approx(0.6)
     assert found.panels[0].waterfalls[0].stages[3].cut == (True, False)
+    assert found.is_cut
+    assert "it goes on beyond the scale" in render(replace(contents, waterfall=pd.DataFrame(rows)))
+    assert "it goes on beyond the scale" not in render(contents)
 
 
 def test_one_seed_is_said_to_hide_the_luck_of_a_training(contents: RunContents) -> None:
