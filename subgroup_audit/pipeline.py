@@ -106,7 +106,12 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
             steps.diagnose,
             *(cohorts, predictions, *fits, *controls),
         )
-        run.report(source, cohorts, samples, fits, predictions, order, audit, why)
+        looked_at = (source, cohorts, predictions, *fits)
+        inside = [
+            run.step(look.plan(study, run.device, source, cohorts, predictions, fits), look.do, *looked_at)
+            for look in steps.looks_inside(study)
+        ]
+        run.report(source, cohorts, samples, fits, predictions, order, audit, why, inside)
         return run.summary
 
 
@@ -133,7 +138,7 @@ class _Run:
             self.summary.reused.append(step.name)
         else:
             with self._timed(step.name), self.folder.writing(step) as work:
-                do(steps.Doing(self.study, self.place, work, inputs, self.watcher.advance))
+                do(steps.Doing(self.study, self.place, work, inputs, self.watcher.advance, self.device))
             self.summary.done.append(step.name)
         return self.folder.done(step)
 
@@ -198,9 +203,10 @@ class _Run:
         order: Done,
         audit: Done,
         why: Done,
+        inside: list[Done],
     ) -> None:
         """Render the report unless it is there already, and publish it at the top of the run folder."""
-        shown = [source, cohorts, samples, *fits, order, audit, why]
+        shown = [source, cohorts, samples, *fits, order, audit, why, *inside]
         step = steps.report_step(self.study, shown, self.summary.failures)
         if self.folder.is_done(step) and self._is_published(step):
             self.watcher.reuse(step.name)
@@ -208,7 +214,7 @@ class _Run:
         else:
             with self._timed(step.name), self.folder.writing(step) as work:
                 gathered = steps.RunParts(
-                    self.study, source, cohorts, samples, fits, order, audit, why, self.summary.failures
+                    self.study, source, cohorts, samples, fits, order, audit, why, self.summary.failures, inside
                 )
                 provenance = {**self._provenance(fits), **steps.count_cohorts(cohorts)}
                 steps.write_report(gathered, work, provenance)
@@ -281,6 +287,7 @@ def render_again(path: Path) -> Path:
             by_name["audit"],
             by_name["diagnosis"],
             failures,
+            [done for done in found if done.step.name in steps.LOOKS],
         )
         step = steps.report_step(study, found, failures)
         with folder.writing(step) as work:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -175,11 +174,7 @@ def _fieller_end(pool: Any, shares: Floats, share: float, side: int, level: floa
         step *= 2.0
         if step > FURTHEST:
             return None
-    return float(brentq(partial(_along, excess, share, side), 0.0, step))
-
-
-def _along(excess: Any, share: float, side: int, step: float) -> float:
-    return float(excess(share + side * step))
+    return float(brentq(excess, *sorted((share, share + side * step))))
 
 
 def _alone(study: Study, cell: _Cell, learned: pd.DataFrame) -> dict[str, Any]:

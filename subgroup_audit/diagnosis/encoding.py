@@ -32,9 +32,10 @@ AGE_STARTS = (40.0, 60.0)
 MOST_IMAGES = 3000
 """Images that a probe learns from, and that it is judged on, at most; drawn by person."""
 
-PENALTIES = tuple(10.0**power for power in range(-5, 1))
+PENALTIES = tuple(10.0**power for power in range(-4, 3))
 """Inverse strengths of the L2 penalty that are tried."""
 
+MOST_STEPS = 200
 N_FOLDS = 3
 N_SHUFFLES = 5
 FEWEST_PERSONS = 2 * N_FOLDS
@@ -153,15 +154,19 @@ class Probed:
                 self.reasons[question] = reason
                 continue
             for source, found in features.items():
-                self.cells.setdefault((question, source), []).append(probe(rows, question, found, seed))
-            shuffled = probe_shuffled(rows, question, features[FITTED], seed)
-            self.cells.setdefault((question, SHUFFLED), []).extend(shuffled)
+                cell, penalty = probe(rows, question, found, seed)
+                self.cells.setdefault((question, source), []).append(cell)
+                if source == FITTED:
+                    shuffled = probe_shuffled(rows, question, found, penalty, seed)
+                    self.cells.setdefault((question, SHUFFLED), []).extend(shuffled)
 
 
 def why_not(rows: ProbeRows, question: Question) -> str:
     """Why a probe cannot be fitted or judged; '' where it can."""
     known, target = rows.known(question), rows.target(question)
     person = rows.frame["person"].to_numpy()
+    if rows.frame.loc[known, question.attribute].nunique() < 2:
+        return f"every image has {question.attribute} {question.value}"
     for part, needed, name in ((~rows.is_test, FEWEST_PERSONS, "training"), (rows.is_test, 2, "test")):
         for is_there, words in ((target, question.value), (~target, question.against)):
             found = len(np.unique(person[part & known & is_there]))
@@ -170,61 +175,73 @@ def why_not(rows: ProbeRows, question: Question) -> str:
     return ""
 
 
-def probe(rows: ProbeRows, question: Question, features: NDArray[np.float32], seed: int) -> AucComponents:
-    """The AUC on test persons of a probe fitted on the others."""
-    usable = rows.known(question)
-    learn, judge = usable & ~rows.is_test, usable & rows.is_test
-    target, person = rows.target(question), rows.frame["person"].to_numpy(dtype=np.int64)
-    scores = fit_and_score(features[learn], target[learn], person[learn], features[judge], seed)
-    return auc_components(target[judge].astype(int), scores, person=person[judge])
+def probe(
+    rows: ProbeRows, question: Question, features: NDArray[np.float32], seed: int
+) -> tuple[AucComponents, float]:
+    """The AUC on test persons of a probe fitted on the others, and the inverse penalty that was chosen for it."""
+    learned, judged, target, truth, person, tested = _parts(rows, question, features)
+    penalty = choose_penalty(learned, target, person, seed)
+    return auc_components(truth, fit_and_score(learned, target, judged, penalty), person=tested), penalty
 
 
 def probe_shuffled(
-    rows: ProbeRows, question: Question, features: NDArray[np.float32], seed: int
+    rows: ProbeRows, question: Question, features: NDArray[np.float32], penalty: float, seed: int
 ) -> list[AucComponents]:
-    """AUCs on the true values of probes fitted on shuffled ones: several, as each shuffle has its own luck."""
+    """AUCs on the true values of the same probe fitted on shuffled ones: several, as each shuffle has its luck."""
+    learned, judged, target, truth, _, tested = _parts(rows, question, features)
+    rng = np.random.default_rng([seed, len(features), int(target.sum())])
+    scores = [fit_and_score(learned, rng.permutation(target), judged, penalty) for _ in range(N_SHUFFLES)]
+    return [auc_components(truth, column, person=tested) for column in scores]
+
+
+def _parts(
+    rows: ProbeRows, question: Question, features: NDArray[np.float32]
+) -> tuple[Floats, Floats, Bools, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Standardised features to learn from and to judge by; the target, the truth, and the persons of each."""
     usable = rows.known(question)
     learn, judge = usable & ~rows.is_test, usable & rows.is_test
     target, person = rows.target(question), rows.frame["person"].to_numpy(dtype=np.int64)
-    rng = np.random.default_rng([seed, len(features), int(target.sum())])
-    found = []
-    for turn in range(N_SHUFFLES):
-        moved = rng.permutation(target[learn])
-        scores = fit_and_score(features[learn], moved, person[learn], features[judge], seed + turn)
-        found.append(auc_components(target[judge].astype(int), scores, person=person[judge]))
-    return found
+    learned, judged = features[learn].astype(np.float64), features[judge].astype(np.float64)
+    middle, spread = learned.mean(axis=0), learned.std(axis=0)
+    spread[spread == 0.0] = 1.0
+    scaled = (learned - middle) / spread, (judged - middle) / spread
+    return *scaled, target[learn], target[judge].astype(np.int64), person[learn], person[judge]
 
 
-def fit_and_score(
-    learned: NDArray[np.float32], target: Bools, person: NDArray[np.int64], judged: NDArray[np.float32], seed: int
-) -> Floats:
-    """Decision values [m] of a logistic regression on standardised features.
-
-    The L2 penalty is the one of `PENALTIES` with the highest mean AUC in a cross-validation whose folds keep each
-    person's images together. The standardisation is that of all images learned from.
-    """
-    from sklearn.exceptions import ConvergenceWarning
+def choose_penalty(learned: Floats, target: Bools, person: NDArray[np.int64], seed: int) -> float:
+    """The inverse L2 penalty of `PENALTIES` with the highest mean AUC over folds that keep persons together."""
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.model_selection import StratifiedGroupKFold
-    from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(learned.astype(np.float64))
-    design = scaler.transform(learned.astype(np.float64))
     folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=seed)
-    splits = [parts for parts in folds.split(design, target, person) if _has_both(target, *parts)]
+    splits = [parts for parts in folds.split(learned, target, person) if _has_both(target, *parts)]
     model = LogisticRegressionCV(
         Cs=PENALTIES,
         cv=splits,
         scoring="roc_auc",
-        max_iter=200,
+        max_iter=MOST_STEPS,
         l1_ratios=(0.0,),
         use_legacy_attributes=False,
+        refit=True,
     )
+    return float(_fitted_quietly(model, learned, target).C_)
+
+
+def fit_and_score(learned: Floats, target: Bools, judged: Floats, penalty: float) -> Floats:
+    """Decision values [m] of a logistic regression with this inverse L2 penalty."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = _fitted_quietly(LogisticRegression(C=penalty, max_iter=MOST_STEPS), learned, target)
+    return np.asarray(model.decision_function(judged), dtype=np.float64)
+
+
+def _fitted_quietly(model: Any, design: Floats, target: Bools) -> Any:
+    """The model fitted; where the weakest penalties have not settled after all steps, it is judged as it is."""
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
-        # the weakest penalties may not have settled after these steps; they are then judged as they are
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(design, target)
-    return np.asarray(model.decision_function(scaler.transform(judged.astype(np.float64))), dtype=np.float64)
+        return model.fit(design, target)
 
 
 def _has_both(target: Bools, *parts: NDArray[np.int64]) -> bool:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from subgroup_audit.errors import ReportError
 from subgroup_audit.schema import (
+    ADVANTAGE_COLUMNS,
     CONTROL_COLUMNS,
+    ENCODING_COLUMNS,
     ORDER_CHECK_COLUMNS,
     SAME_SCORE_COLUMNS,
     WATERFALL_COLUMNS,
@@ -40,6 +42,8 @@ FRAME_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "controls": tuple(column.name for column in CONTROL_COLUMNS),
     "order_check": tuple(column.name for column in ORDER_CHECK_COLUMNS),
     "same_scores": tuple(column.name for column in SAME_SCORE_COLUMNS),
+    "encoding": tuple(column.name for column in ENCODING_COLUMNS),
+    "advantage": tuple(column.name for column in ADVANTAGE_COLUMNS),
 }
 
 # The steps whose failure explains why a part is absent, and what the page calls the part.
@@ -55,6 +59,8 @@ PART_STEPS: Mapping[str, tuple[str, ...]] = {
     "samples": ("sample", "pixel", "image"),
     "waterfall": ("diagnosis", "fit", "train"),
     "controls": ("diagnosis", "fit", "train"),
+    "encoding": ("encoding", "fit", "train"),
+    "saliency": ("saliency", "fit", "train"),
 }
 PART_NAMES: Mapping[str, str] = {
     "result": "The audit's estimates and gaps",
@@ -68,6 +74,8 @@ PART_NAMES: Mapping[str, str] = {
     "samples": "The sample radiographs",
     "waterfall": "The gap waterfall",
     "controls": "The controls",
+    "encoding": "The probes of the features",
+    "saliency": "The heat maps",
 }
 
 
@@ -88,6 +96,33 @@ class Sample:
     label: str
     pixels: NDArray[np.uint8]
     caption: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMaps:
+    """Where the networks look, as the saliency step has stored it. Carries no patient id and no image id.
+
+    Attributes
+    ----------
+    cells : `SALIENCY_COLUMNS`; `place` is the row in `maps` and `means`
+    boxes : `BOX_HEAT_COLUMNS`, or None where the data have no boxes
+    errors : finding, train_cohort, model, recipe, test_group, kind, score and attributes, a row per error shown;
+        or None where there is none
+    maps, error_maps : float32 arrays [k, side, side]; each map sums to 1 or is zero
+    means, error_pictures : uint8 arrays [k, side, side]
+    """
+
+    cells: pd.DataFrame
+    boxes: pd.DataFrame | None
+    errors: pd.DataFrame | None
+    maps: NDArray[np.float32]
+    means: NDArray[np.uint8]
+    error_maps: NDArray[np.float32]
+    error_pictures: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        """Number of groups, labels and fits that were looked at."""
+        return len(self.cells)
 
 
 @dataclass(frozen=True)
@@ -121,6 +156,9 @@ class RunContents:
     controls: pd.DataFrame | None = None
     order_check: pd.DataFrame | None = None
     same_scores: pd.DataFrame | None = None
+    encoding: pd.DataFrame | None = None
+    advantage: pd.DataFrame | None = None
+    saliency: HeatMaps | None = None
     notes: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -24,6 +24,7 @@ from subgroup_audit.steps.fits import (
     plan_fits,
     prepare_jobs,
 )
+from subgroup_audit.steps.looks import LOOKS, looks_inside
 from subgroup_audit.steps.order import check_fits, order_step
 from subgroup_audit.steps.page import (
     RunParts,
@@ -43,6 +44,7 @@ from subgroup_audit.steps.results import (
 )
 
 __all__ = [
+    "LOOKS",
     "Doing",
     "Place",
     "PlannedFit",
@@ -64,6 +66,7 @@ __all__ = [
     "find_copies",
     "fit_spec",
     "gather_predictions",
+    "looks_inside",
     "order_step",
     "pixels_step",
     "plan_controls",

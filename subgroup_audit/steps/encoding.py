@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,8 +99,6 @@ def _features(
     }
 
 
-def read_encoding(folder: Done | None) -> dict[str, pd.DataFrame | None]:
-    """The frames of a finished encoding step; None where the study did not ask for it."""
-    if folder is None:
-        return dict.fromkeys(ENCODING_FRAMES)
-    return read_frames(folder.folder, ENCODING_FRAMES)
+def read_encoding(done: Done | None) -> dict[str, Any]:
+    """The frames of a finished encoding step; nothing where the study did not ask for one."""
+    return dict(read_frames(done.folder, ENCODING_FRAMES)) if done else {}

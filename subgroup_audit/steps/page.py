@@ -16,8 +16,10 @@ from subgroup_audit.engine import FitFailure
 from subgroup_audit.report import Problem, RunContents, Sample, render_report
 from subgroup_audit.steps.data import DESIGN_FRAMES
 from subgroup_audit.steps.diagnosis import read_diagnosis
+from subgroup_audit.steps.encoding import read_encoding
 from subgroup_audit.steps.order import read_order
 from subgroup_audit.steps.results import read_result
+from subgroup_audit.steps.saliency import read_saliency
 from subgroup_audit.store import Done, RunFolder, Step, read_frames, read_json
 from subgroup_audit.study import Study
 
@@ -38,6 +40,7 @@ class RunParts:
     audit: Done
     diagnosis: Done
     failures: Sequence[FitFailure]
+    inside: Sequence[Done] = ()
 
 
 def report_step(study: Study, inputs: Sequence[Done], failures: Sequence[FitFailure]) -> Step:
@@ -63,6 +66,7 @@ def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
     notes = [
         note for done in (parts.source, parts.cohorts) for note in read_json(done.folder / "notes.json")["notes"]
     ]
+    looks = {done.step.name: done for done in parts.inside}
     return RunContents(
         study=parts.study,
         result=read_result(parts.audit),
@@ -70,6 +74,8 @@ def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
         **read_frames(parts.cohorts.folder, DESIGN_FRAMES),
         **read_diagnosis(parts.diagnosis),
         **(read_order(parts.order) if parts.order else {}),
+        **read_encoding(looks.get("encoding")),
+        saliency=read_saliency(looks.get("saliency")),
         notes=tuple(dict.fromkeys(notes)),
         samples=read_samples(parts.samples.folder),
         problems=tuple(Problem(f"fit {f.label}", f.message, shorten_paths(f.details)) for f in parts.failures),

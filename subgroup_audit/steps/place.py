@@ -31,7 +31,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Doing:
-    """What a step is given: the study, where things lie, its inputs, its folder to write into, and the run's device."""
+    """What a step is given: the study, where things lie, its inputs, its own folder, and the device of the run."""
 
     study: Study
     place: Place

@@ -16,6 +16,7 @@ from subgroup_audit.diagnosis import Heat, box_masks, draw_cells, find_errors, h
 from subgroup_audit.errors import ModelError
 from subgroup_audit.images.grey import fit_square
 from subgroup_audit.images.headers import scan_headers
+from subgroup_audit.report.contents import HeatMaps
 from subgroup_audit.schema import (
     BOX_HEAT_COLUMNS,
     SALIENCY_COLUMNS,
@@ -233,10 +234,14 @@ def _stacked(images: Sequence[NDArray[Any]], side: int, kind: type) -> NDArray[A
     return np.stack(images) if images else np.empty((0, side, side), dtype=kind)
 
 
-def read_saliency(done: Done | None) -> tuple[dict[str, pd.DataFrame | None], dict[str, NDArray[Any]]]:
-    """The frames and the arrays of a finished saliency step; None and nothing where the study asked for none."""
+def read_saliency(done: Done | None) -> HeatMaps | None:
+    """What a finished saliency step has stored; None where the study asked for none."""
     if done is None:
-        return dict.fromkeys(SALIENCY_FRAMES), {}
+        return None
+    frames = read_frames(done.folder, SALIENCY_FRAMES)
+    cells = frames["saliency"]
+    if cells is None:
+        return None
     with np.load(done.folder / "saliency.npz") as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    return read_frames(done.folder, SALIENCY_FRAMES), arrays
+        arrays = {name: stored[name] for name in ("maps", "means", "error_maps", "error_pictures")}
+    return HeatMaps(cells, frames["box_heat"], frames["errors"], **arrays)
