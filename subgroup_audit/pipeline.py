@@ -101,6 +101,10 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
             *(source, cohorts, predictions, *fits, *controls),
         )
         audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
+        errors = run.step(
+            steps.errors_step(study, source, cohorts, predictions),
+            *(steps.count_errors, source, cohorts, predictions),
+        )
         why = run.step(
             steps.diagnosis_step(study, cohorts, predictions, fits, controls),
             steps.diagnose,
@@ -111,7 +115,7 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
             run.step(look.plan(study, run.device, source, cohorts, predictions, fits), look.do, *looked_at)
             for look in steps.looks_inside(study)
         ]
-        run.report(source, cohorts, samples, fits, predictions, order, audit, why, inside)
+        run.report(source, cohorts, samples, fits, predictions, order, audit, errors, why, inside)
         return run.summary
 
 
@@ -202,11 +206,12 @@ class _Run:
         predictions: Done,
         order: Done,
         audit: Done,
+        errors: Done,
         why: Done,
         inside: list[Done],
     ) -> None:
         """Render the report unless it is there already, and publish it at the top of the run folder."""
-        shown = [source, cohorts, samples, *fits, order, audit, why, *inside]
+        shown = [source, cohorts, samples, *fits, order, audit, errors, why, *inside]
         step = steps.report_step(self.study, shown, self.summary.failures)
         if self.folder.is_done(step) and self._is_published(step):
             self.watcher.reuse(step.name)
@@ -214,12 +219,14 @@ class _Run:
         else:
             with self._timed(step.name), self.folder.writing(step) as work:
                 gathered = steps.RunParts(
-                    self.study, source, cohorts, samples, fits, order, audit, why, self.summary.failures, inside
+                    self.study,
+                    *(source, cohorts, samples, fits, order, errors, audit, why),
+                    *(self.summary.failures, inside),
                 )
                 provenance = {**self._provenance(fits), **steps.count_cohorts(cohorts)}
                 steps.write_report(gathered, work, provenance)
             steps.publish_report(self.folder, step)
-            steps.publish_data(self.folder, cohorts, predictions)
+            steps.publish_data(self.folder, cohorts, predictions, errors)
             self.summary.done.append(step.name)
             self._record(step, shown, provenance)
         self.summary.estimates, self.summary.contrasts = steps.read_result_frames(audit)
@@ -284,6 +291,7 @@ def render_again(path: Path) -> Path:
             by_name["samples"],
             [done for done in found if done.step.name == "fit"],
             by_name.get("order"),
+            by_name.get("errors"),
             by_name["audit"],
             by_name["diagnosis"],
             failures,

@@ -23,8 +23,8 @@ from subgroup_audit.study import Study
 from subgroup_audit.study_file import load_study
 
 STEPS = [
-    *("source", "pixels", "copies", "cohorts", "samples", "predictions", "order", "audit", "diagnosis"),
-    "report",
+    *("source", "pixels", "copies", "cohorts", "samples", "predictions", "order", "audit", "errors"),
+    *("diagnosis", "report"),
 ]
 
 
@@ -53,7 +53,12 @@ def test_a_run_leaves_report_tables_and_figures(finished: tuple[Study, Place, Ru
     names = {path.suffix for path in (place.out / "tables").iterdir()}
     assert {".csv", ".parquet", ".tex"} <= names
     assert list((place.out / "figures").glob("*.svg"))
-    assert {path.stem for path in (place.out / "data").iterdir()} == {"manifest", "exclusions", "predictions"}
+    assert {path.stem for path in (place.out / "data").iterdir()} == {
+        "manifest",
+        "exclusions",
+        "predictions",
+        "person_errors",
+    }
     assert not [path for path in (place.out / "work").iterdir() if path.is_dir()]
 
 

@@ -16,6 +16,7 @@ from subgroup_audit.schema import (
     ADVANTAGE_COLUMNS,
     CONTROL_COLUMNS,
     ENCODING_COLUMNS,
+    ERROR_COUNT_COLUMNS,
     ORDER_CHECK_COLUMNS,
     SAME_SCORE_COLUMNS,
     WATERFALL_COLUMNS,
@@ -40,6 +41,7 @@ FRAME_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "image_level_leakage": ("train_cohort", "test_cohort"),
     "waterfall": tuple(column.name for column in WATERFALL_COLUMNS),
     "controls": tuple(column.name for column in CONTROL_COLUMNS),
+    "error_counts": tuple(column.name for column in ERROR_COUNT_COLUMNS),
     "order_check": tuple(column.name for column in ORDER_CHECK_COLUMNS),
     "same_scores": tuple(column.name for column in SAME_SCORE_COLUMNS),
     "encoding": tuple(column.name for column in ENCODING_COLUMNS),
@@ -154,6 +156,7 @@ class RunContents:
     image_level_leakage: pd.DataFrame | None = None
     waterfall: pd.DataFrame | None = None
     controls: pd.DataFrame | None = None
+    error_counts: pd.DataFrame | None = None
     order_check: pd.DataFrame | None = None
     same_scores: pd.DataFrame | None = None
     encoding: pd.DataFrame | None = None

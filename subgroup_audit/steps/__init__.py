@@ -15,6 +15,7 @@ from subgroup_audit.steps.data import (
 )
 from subgroup_audit.steps.diagnosis import diagnose, diagnosis_step
 from subgroup_audit.steps.environment import describe_environment, timestamp
+from subgroup_audit.steps.errors import count_errors, errors_step
 from subgroup_audit.steps.fits import (
     PlannedFit,
     PreparedFit,
@@ -58,11 +59,13 @@ __all__ = [
     "cohorts_step",
     "copies_step",
     "count_cohorts",
+    "count_errors",
     "decode_pixels",
     "describe_environment",
     "diagnose",
     "diagnosis_step",
     "draw_samples",
+    "errors_step",
     "find_copies",
     "fit_spec",
     "gather_predictions",

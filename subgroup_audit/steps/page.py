@@ -17,6 +17,7 @@ from subgroup_audit.report import Problem, RunContents, Sample, render_report
 from subgroup_audit.steps.data import DESIGN_FRAMES
 from subgroup_audit.steps.diagnosis import read_diagnosis
 from subgroup_audit.steps.encoding import read_encoding
+from subgroup_audit.steps.errors import read_error_counts
 from subgroup_audit.steps.order import read_order
 from subgroup_audit.steps.results import read_result
 from subgroup_audit.steps.saliency import read_saliency
@@ -37,6 +38,7 @@ class RunParts:
     samples: Done
     fits: Sequence[Done]
     order: Done | None
+    errors: Done | None
     audit: Done
     diagnosis: Done
     failures: Sequence[FitFailure]
@@ -74,6 +76,7 @@ def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
         **read_frames(parts.cohorts.folder, DESIGN_FRAMES),
         **read_diagnosis(parts.diagnosis),
         **(read_order(parts.order) if parts.order else {}),
+        **(read_error_counts(parts.errors) if parts.errors else {}),
         **read_encoding(looks.get("encoding")),
         saliency=read_saliency(looks.get("saliency")),
         notes=tuple(dict.fromkeys(notes)),
@@ -122,14 +125,15 @@ def count_cohorts(cohorts: Done) -> dict[str, int]:
     return {"n_images": manifest["image_id"].nunique(), "n_patients": manifest["patient_id"].nunique()}
 
 
-def publish_data(folder: RunFolder, cohorts: Done, predictions: Done) -> None:
-    """Copy the tables with one row per image to `data/`: apart from the report, since they name persons."""
+def publish_data(folder: RunFolder, cohorts: Done, predictions: Done, errors: Done) -> None:
+    """Copy the tables of images and persons to `data/`: apart from the report, since they name persons."""
     target = folder.path / "data"
     target.mkdir(exist_ok=True)
     for origin in (
         cohorts.folder / "manifest.parquet",
         cohorts.folder / "exclusions.parquet",
         predictions.folder / "predictions.parquet",
+        errors.folder / "person_errors.parquet",
     ):
         partial = target / f".{origin.name}"
         shutil.copyfile(origin, partial)
