@@ -1,0 +1,94 @@
+"""The shipped studies of published experiments, planned and run end to end on tiny data of the same layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from subgroup_audit import engine, pipeline
+from subgroup_audit.engine import FitFailure, FitJob
+from subgroup_audit.pipeline import RunOptions, RunSummary, run_study
+from subgroup_audit.plan import plan_run
+from subgroup_audit.report import static
+from subgroup_audit.steps import Place
+from subgroup_audit.study import Study
+from subgroup_audit.study_file import load_study
+
+COHORTS = Path(__file__).parents[2] / "cohorts"
+PUBLISHED = (
+    "rsna_paper_curves",
+    "rsna_paper_three_class",
+    "rsna_lung_masked_paper",
+    "guangzhou_pneumonia",
+    "resnet50_heads",
+    "metastases_patches",
+    "ild_slices",
+    "nih_composition",
+    "rsna_composition",
+)
+
+
+@pytest.fixture(scope="module")
+def in_this_process() -> Any:
+    """Fits done one after another in this process, and figures in one format: the rest would take most of the time."""
+
+    def run_here(jobs: list[FitJob], *, device: str, done: Any, **_: Any) -> list[FitFailure]:
+        for job in jobs:
+            engine.do_fit(job, device=device, threads=1, tell=lambda _: None)
+            done(job, 0.0)
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "run_fits", run_here)
+        patch.setattr(static, "FORMATS", ("svg",))
+        yield
+
+
+@pytest.fixture(scope="module")
+def run_shipped(
+    tmp_path_factory: pytest.TempPathFactory,
+    stand_in: Callable[[str], Path],
+    shrink: Callable[[Study], Study],
+    in_this_process: None,
+) -> Callable[[str], tuple[Study, Place, RunSummary]]:
+    """A function that runs a shipped study in small, once."""
+    finished: dict[str, tuple[Study, Place, RunSummary]] = {}
+
+    def run(name: str) -> tuple[Study, Place, RunSummary]:
+        if name not in finished:
+            study = shrink(load_study(COHORTS / f"{name}.yaml"))
+            folder = tmp_path_factory.mktemp(name)
+            place = Place(COHORTS, stand_in(name), folder / "out", folder / "cache")
+            finished[name] = (study, place, run_study(study, place, RunOptions(device="cpu")))
+        return finished[name]
+
+    return run
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_study_runs_end_to_end_in_small(name: str, run_shipped: Any) -> None:
+    study, place, summary = run_shipped(name)
+    assert not summary.failures
+    fitted = pd.read_csv(place.out / "tables" / "history.csv")["fit_id"].nunique()
+    assert fitted == len(study.fit_combinations())
+    assert summary.estimates is not None
+    assert summary.estimates["estimate"].notna().any()
+    assert summary.report.is_file()
+
+
+def test_a_plan_counts_the_fits_of_the_file_itself(
+    stand_in: Callable[[str], Path], tmp_path: Path, shrink: Callable[[Study], Study]
+) -> None:
+    study = load_study(COHORTS / "guangzhou_pneumonia.yaml")
+    plan = plan_run(study, Place(COHORTS, stand_in(study.study), tmp_path / "out", tmp_path / "cache"), "cpu", 1)
+    assert [(fit.model, fit.recipe) for fit, _, _ in plan.fits] == [
+        ("five blocks", "128 px"),
+        ("vgg16", "256 px"),
+        ("resnet50", "class weighted"),
+    ]
+    sizes = plan.sizes.set_index("split")["n_images"]
+    assert sizes.to_dict() == {"train": 48, "val": 8, "test": 20}
