@@ -16,7 +16,7 @@ from subgroup_audit.datasets.phantom_writer import write_phantom
 from subgroup_audit.study import Cohort, Model, Recipe, Study
 
 SIDE = 40
-IMAGES = 40  # of a cohort whose counts are scaled down
+IMAGES = 60  # of a cohort whose counts are scaled down; of men or women alone, 40
 NIH_FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia",
     "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
@@ -175,12 +175,13 @@ def _short(recipe: Recipe) -> Recipe:
 
 
 def _fewer(cohort: Cohort) -> Cohort:
+    n = 40 if "sex" in cohort.where else IMAGES
     counts = {
-        attribute: dict(zip(asked, map(int, _scaled(list(asked.values()))), strict=True))
+        attribute: dict(zip(asked, _scaled(list(asked.values()), n), strict=True))
         for attribute, asked in cohort.counts.items()
     }
     return cohort.model_copy(update={"counts": counts})
 
 
-def _scaled(counts: list[int]) -> list[int]:
-    return [int(n) for n in largest_remainder(IMAGES, np.array(counts) / sum(counts))]
+def _scaled(counts: list[int], total: int) -> list[int]:
+    return [int(n) for n in largest_remainder(total, np.array(counts) / sum(counts))]

@@ -34,7 +34,7 @@ PUBLISHED = (
 
 @pytest.fixture(scope="module")
 def in_this_process() -> Any:
-    """Fits done one after another in this process, and figures in one format: the rest would take most of the time."""
+    """Fits done one after another in this process, and figures in one format: it saves most of the time."""
 
     def run_here(jobs: list[FitJob], *, device: str, done: Any, **_: Any) -> list[FitFailure]:
         for job in jobs:
