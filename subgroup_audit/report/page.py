@@ -13,7 +13,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from subgroup_audit.report import cohort_figures, numerals, sentences
+from subgroup_audit.report import belonging, cohort_figures, numerals, sentences
 from subgroup_audit.report.contents import RunContents
 from subgroup_audit.report.controls import MAX_TABLE_ROWS, Controls, asked_controls, controls
 from subgroup_audit.report.curves import CurvePanel, curve_panels, figure_spec
@@ -96,7 +96,19 @@ def page_parts(contents: RunContents) -> dict[str, Any]:
         "script": resource("page.js"),
     }
     parts |= {**_audit_parts(contents), **_diagnosis_parts(contents)}
-    return {**parts, **_curve_parts(contents), **_cohort_parts(contents)}
+    parts |= {**_curve_parts(contents), **_cohort_parts(contents)}
+    return {**parts, **_belonging_parts(contents)}
+
+
+def _belonging_parts(contents: RunContents) -> dict[str, Any]:
+    return {
+        "order_sentence": belonging.order_sentence(contents.order_check),
+        "order_rows": belonging.order_rows(contents.order_check),
+        "is_in_order": belonging.is_in_order(contents.order_check),
+        "copy_sentences": belonging.copy_sentences(contents.same_scores),
+        "error_sentence": belonging.error_sentence(contents.error_counts),
+        "error_rows": belonging.error_rows(contents.error_counts),
+    }
 
 
 def section_order(contents: RunContents) -> list[str]:

@@ -32,6 +32,9 @@ CAPTIONS: Mapping[str, str] = {
     "counts": "Eligible images and persons.",
     "leakage": "Leakage certificate: what test sets share with training sets.",
     "image_level_leakage": "What a split by image instead of by person would leak.",
+    "order_check": "A sample of every fit predicted again from its weights.",
+    "same_scores": "Fits that have scored every image alike.",
+    "error_counts": "Errors by person: counts by fit and test group.",
 }
 # The tables that a paper shows; the others are written as CSV and Parquet alone.
 PAPER_TABLES = (
@@ -68,6 +71,9 @@ def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
         "table1",
         "leakage",
         "image_level_leakage",
+        "order_check",
+        "same_scores",
+        "error_counts",
     ):
         tables[part] = getattr(contents, part)
     return {name: frame.reset_index(drop=True) for name, frame in tables.items() if frame is not None}
@@ -261,6 +267,7 @@ def _leakage_line(row: dict[str, Any]) -> dict[str, str]:
         "Shared persons": count(row["shared_persons"]),
         "Shared files": count(row.get("shared_files")),
         "Shared pixels": count(row.get("shared_pixels")),
+        "Near copies": count(row.get("shared_near_pixels")),
         "Test images of seen persons": percent(share, 1),
     }
 
