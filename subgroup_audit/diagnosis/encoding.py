@@ -32,7 +32,7 @@ AGE_STARTS = (40.0, 60.0)
 MOST_IMAGES = 3000
 """Images that a probe learns from, and that it is judged on, at most; drawn by person."""
 
-PENALTIES = tuple(10.0**power for power in range(-4, 3))
+PENALTIES = tuple(10.0**power for power in range(-4, 2))
 """Inverse strengths of the L2 penalty that are tried."""
 
 MOST_STEPS = 200

@@ -16,11 +16,13 @@ from markupsafe import Markup
 from subgroup_audit.report import belonging, cohort_figures, numerals, sentences
 from subgroup_audit.report.contents import RunContents
 from subgroup_audit.report.controls import MAX_TABLE_ROWS, Controls, asked_controls, controls
-from subgroup_audit.report.curves import CurvePanel, curve_panels, figure_spec
+from subgroup_audit.report.curves import MEASURES, CurvePanel, curve_panels, figure_spec
+from subgroup_audit.report.encoding import SOURCES, probes, share_table
 from subgroup_audit.report.gaps import VERDICT_KEYS, Dumbbell, dumbbell, forest
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
 from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
 from subgroup_audit.report.origins import origin
+from subgroup_audit.report.saliency import looks
 from subgroup_audit.report.samples import pictures_by_cohort
 from subgroup_audit.report.spreads import spread_table, worst_group_sentences
 from subgroup_audit.report.static import write_figures
@@ -37,6 +39,8 @@ SECTIONS: Mapping[str, str] = {
     "case_mix": "Does the gap survive?",
     "train_test": "Training against test",
     "waterfall": "Where the gap comes from",
+    "encoding": "What the features tell",
+    "saliency": "Where the network looks",
     "curves": "Learning curves",
     "flow": "Who is in the cohorts",
     "samples": "Sample radiographs",
@@ -116,6 +120,9 @@ def section_order(contents: RunContents) -> list[str]:
     asked: list[str] = list(contents.study.figures)
     if "gaps" in asked and _has_case_mix(contents):
         asked.insert(asked.index("gaps") + 1, "case_mix")
+    inside = [name for name in ("encoding", "saliency") if name in contents.study.diagnose]
+    after = asked.index("waterfall") + 1 if "waterfall" in asked else len(asked)
+    asked[after:after] = inside
     return asked if "flow" in asked else [*asked, "flow"]
 
 
@@ -166,6 +173,10 @@ def _diagnosis_parts(contents: RunContents) -> dict[str, Any]:
         "controls": run_controls(contents),
         "asked_controls": asked_controls(contents.study),
         "max_table_rows": MAX_TABLE_ROWS,
+        "probes": probes(contents.encoding),
+        "probe_sources": SOURCES,
+        "shares": share_table(contents.advantage),
+        "looks": looks(contents.saliency, contents.study),
     }
 
 
@@ -233,6 +244,7 @@ def page_environment() -> jinja2.Environment:
         gap_sentence=sentences.gap_sentence,
         is_number=numerals.is_number,
         macro_mean=MACRO_MEAN,
+        curve_measures=MEASURES,
         cell_words=cohort_figures.cell_words,
         level_words=sentences.level_words,
         method_words=method_words,

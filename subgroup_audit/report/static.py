@@ -16,10 +16,14 @@ from unicodedata import category
 
 from subgroup_audit.report.contents import RunContents, distinct
 from subgroup_audit.report.controls import Block, ControlFigure, ControlPart, Dot, controls
-from subgroup_audit.report.curves import MEASURES, CurvePanel, curve_panels
+from subgroup_audit.report.curve_figures import curves_figure
+from subgroup_audit.report.curves import curve_panels
+from subgroup_audit.report.encoding import probes
 from subgroup_audit.report.gaps import Dumbbell, Forest, GapRow, dumbbell, forest
+from subgroup_audit.report.looks_figures import heat_figure, probes_figure
 from subgroup_audit.report.matrix import MACRO_MEAN, Cell, MatrixPanel, matrix_panels
 from subgroup_audit.report.numerals import decimal, interval, is_number, signed
+from subgroup_audit.report.saliency import MAX_PANELS, panel_keys
 from subgroup_audit.report.sentences import AWAY, KIND_NAMES, VERDICT_WORDS, level_words
 from subgroup_audit.report.survival import Comparison, Survival, Way, survival
 from subgroup_audit.report.waterfall import Stage, WaterfallPanel, Waterfalls, waterfalls
@@ -94,9 +98,22 @@ def figure_makers(contents: RunContents) -> dict[str, Draw]:
             makers["case_mix"] = partial(survival_figure, found)
     if "waterfall" in asked:
         makers.update(_diagnosis_makers(contents))
+    makers.update(_looks_makers(contents))
     if "curves" in asked and contents.history is not None and len(contents.history):
         panels = curve_panels(contents.history, contents.study)
-        makers["curves"] = partial(curves_figure, panels)
+        makers["curves"] = partial(curves_figure, panels, _figure, short)
+    return makers
+
+
+def _looks_makers(contents: RunContents) -> dict[str, Draw]:
+    makers: dict[str, Draw] = {}
+    probed, seen = probes(contents.encoding), contents.saliency
+    if probed is not None:
+        makers["encoding"] = partial(probes_figure, probed, _figure, short)
+    if seen is not None:
+        for key in panel_keys(seen.cells)[:MAX_PANELS]:
+            name = f"saliency_{_file_name(' '.join(key))}"
+            makers[name] = partial(heat_figure, seen, key, contents.study, _figure, short)
     return makers
 
 
@@ -438,43 +455,3 @@ def dumbbell_figure(pairs: Dumbbell) -> Any:
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside upper right", ncols=2, frameon=False)
     return figure
-
-
-def curves_figure(panels: list[CurvePanel]) -> Any:
-    """AUC and loss by epoch: a row per cohort, a column per model and measure, a thin line per seed."""
-    rows = distinct(panel.train_cohort for panel in panels)
-    columns = list(dict.fromkeys((p.model, p.recipe, p.measure) for p in panels))
-    figure = _figure(1.75 * len(columns) + 0.6, 1.3 * len(rows) + 0.6)
-    grid = figure.subplots(len(rows), len(columns), sharex=True, squeeze=False)
-    for axes in grid.flat:
-        axes.set_visible(False)
-    for panel in panels:
-        i, j = rows.index(panel.train_cohort), columns.index((panel.model, panel.recipe, panel.measure))
-        _curve_axes(grid[i][j], panel, is_first=j == 0, is_top=i == 0)
-    figure.supxlabel("Epoch", fontsize=8)
-    handles = [_key(TRAIN, ":", "training, augmented"), _key(VAL, "-", "validation")]
-    figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False)
-    return figure
-
-
-def _key(colour: str, dash: str, label: str) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=colour, linestyle=dash, label=label)
-
-
-def _curve_axes(axes: Any, panel: CurvePanel, *, is_first: bool, is_top: bool) -> None:
-    axes.set_visible(True)
-    for line in panel.lines:
-        colour, dash = (TRAIN, ":") if line.phase == "train" else (VAL, "-")
-        values = [float("nan") if value is None else value for value in line.measured]
-        axes.plot(line.epochs, values, color=colour, linestyle=dash, linewidth=0.9)
-        if line.best is not None and line.phase == "val":
-            axes.plot([line.epochs[line.best]], [values[line.best]], "o", color=colour, markersize=3)
-    axes.set(xlim=panel.x_range, ylim=panel.y_range)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.tick_params(labelsize=6.5)
-    if is_top:
-        axes.set_title(short(f"{panel.model}: {MEASURES[panel.measure]}", 26), fontsize=7.5)
-    if is_first:
-        axes.set_ylabel(short(panel.train_cohort, 22), fontsize=7.5)

@@ -25,6 +25,8 @@ CAPTIONS: Mapping[str, str] = {
     "case_mix": "Subgroup gaps as measured and with the mix of the two groups made equal.",
     "waterfall": "From the AUC of the training log to that on other people, step by step.",
     "controls": "Fits with one thing changed on purpose, beside the study's own.",
+    "encoding": "How well linear probes tell attributes from the features that enter the head.",
+    "advantage": "How much of the model's AUC an attribute explains.",
     "history": "Loss and AUC by epoch.",
     "flow": "Cohort flow: images and persons left out at each step.",
     "table1": "Characteristics of the cohorts.",
@@ -76,6 +78,10 @@ def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
         "error_counts",
     ):
         tables[part] = getattr(contents, part)
+    tables["encoding"], tables["advantage"] = contents.encoding, contents.advantage
+    if contents.saliency is not None:
+        tables["heat_maps"] = contents.saliency.cells.drop(columns="place")
+        tables["box_heat"] = contents.saliency.boxes
     return {name: frame.reset_index(drop=True) for name, frame in tables.items() if frame is not None}
 
 
