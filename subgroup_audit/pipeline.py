@@ -95,27 +95,9 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
         predictions = run.step(
             steps.predictions_step(study, cohorts, fits), steps.gather_predictions, cohorts, *fits
         )
-        order = run.step(
-            steps.order_step(source, cohorts, predictions, fits, controls),
-            steps.check_fits,
-            *(source, cohorts, predictions, *fits, *controls),
-        )
         audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
-        errors = run.step(
-            steps.errors_step(study, source, cohorts, predictions),
-            *(steps.count_errors, source, cohorts, predictions),
-        )
-        why = run.step(
-            steps.diagnosis_step(study, cohorts, predictions, fits, controls),
-            steps.diagnose,
-            *(cohorts, predictions, *fits, *controls),
-        )
-        looked_at = (source, cohorts, predictions, *fits)
-        inside = [
-            run.step(look.plan(study, run.device, source, cohorts, predictions, fits), look.do, *looked_at)
-            for look in steps.looks_inside(study)
-        ]
-        run.report(source, cohorts, samples, fits, predictions, order, audit, errors, why, inside)
+        reasons = run.reasons(source, cohorts, predictions, audit, fits, controls)
+        run.report([source, cohorts, samples, *fits, audit, *reasons], predictions)
         return run.summary
 
 
@@ -197,39 +179,55 @@ class _Run:
                 done=finish,
             )
 
-    def report(
+    def reasons(
         self,
         source: Done,
         cohorts: Done,
-        samples: Done,
-        fits: list[Done],
         predictions: Done,
-        order: Done,
         audit: Done,
-        errors: Done,
-        why: Done,
-        inside: list[Done],
-    ) -> None:
+        fits: list[Done],
+        controls: list[Done],
+    ) -> list[Done]:
+        """Why there is a gap: scores checked, errors by person, waterfall and controls, causes, looks inside."""
+        study, scored = self.study, (cohorts, predictions, *fits, *controls)
+        order = self.step(
+            steps.order_step(source, cohorts, predictions, fits, controls), steps.check_fits, source, *scored
+        )
+        errors = self.step(
+            steps.errors_step(study, source, cohorts, predictions),
+            steps.count_errors,
+            source,
+            cohorts,
+            predictions,
+        )
+        diagnosis = self.step(
+            steps.diagnosis_step(study, cohorts, predictions, fits, controls), steps.diagnose, *scored
+        )
+        measured = (cohorts, predictions, order, audit, diagnosis)
+        causes = self.step(steps.causes_step(study, *measured), steps.find_causes, *measured)
+        seen = (source, cohorts, predictions)
+        inside = [
+            self.step(look.plan(study, self.device, *seen, fits), look.do, *seen, *fits)
+            for look in steps.looks_inside(study)
+        ]
+        return [order, errors, diagnosis, causes, *inside]
+
+    def report(self, shown: list[Done], predictions: Done) -> None:
         """Render the report unless it is there already, and publish it at the top of the run folder."""
-        shown = [source, cohorts, samples, *fits, order, audit, errors, why, *inside]
-        step = steps.report_step(self.study, shown, self.summary.failures)
+        parts = steps.RunParts(self.study, shown, self.summary.failures)
+        step = steps.report_step(parts)
         if self.folder.is_done(step) and self._is_published(step):
             self.watcher.reuse(step.name)
             self.summary.reused.append(step.name)
         else:
             with self._timed(step.name), self.folder.writing(step) as work:
-                gathered = steps.RunParts(
-                    self.study,
-                    *(source, cohorts, samples, fits, order, errors, audit, why),
-                    *(self.summary.failures, inside),
-                )
-                provenance = {**self._provenance(fits), **steps.count_cohorts(cohorts)}
-                steps.write_report(gathered, work, provenance)
+                provenance = {**self._provenance(parts.fits), **steps.count_cohorts(parts.named("cohorts"))}
+                steps.write_report(parts, work, provenance)
             steps.publish_report(self.folder, step)
-            steps.publish_data(self.folder, cohorts, predictions, errors)
+            steps.publish_data(self.folder, parts, predictions)
             self.summary.done.append(step.name)
             self._record(step, shown, provenance)
-        self.summary.estimates, self.summary.contrasts = steps.read_result_frames(audit)
+        self.summary.estimates, self.summary.contrasts = steps.read_result_frames(parts.named("audit"))
         self.summary.seconds = time.time() - self.started
 
     def _is_published(self, step: Step) -> bool:
@@ -282,22 +280,9 @@ def render_again(path: Path) -> Path:
         ) from error
     with RunFolder(path, study.study).held() as folder:
         found = [folder.find(name) for name in record["steps"]]
-        by_name = {done.step.name: done for done in found}
         failures = [FitFailure(**failure) for failure in record["failures"]]
-        parts = steps.RunParts(
-            study,
-            by_name["source"],
-            by_name["cohorts"],
-            by_name["samples"],
-            [done for done in found if done.step.name == "fit"],
-            by_name.get("order"),
-            by_name.get("errors"),
-            by_name["audit"],
-            by_name["diagnosis"],
-            failures,
-            [done for done in found if done.step.name in steps.LOOKS],
-        )
-        step = steps.report_step(study, found, failures)
+        parts = steps.RunParts(study, found, failures)
+        step = steps.report_step(parts)
         with folder.writing(step) as work:
             steps.write_report(parts, work, record["provenance"])
         steps.publish_report(folder, step)

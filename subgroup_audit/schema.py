@@ -516,6 +516,25 @@ ERROR_COUNT_COLUMNS: tuple[Column, ...] = (
     Column("confidence_level", "float", "of both intervals"),
 )
 
+CAUSE_COLUMNS: tuple[Column, ...] = (
+    Column("finding", "string", "finding of the study"),
+    Column("train_cohort", "string", "cohort that the fits were trained on"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("cause", "string", "what is asked for, in words"),
+    Column("group", "string", "test group that it is about; '' for all"),
+    Column(
+        "verdict",
+        "string",
+        "found, not found, or cannot be told",
+        allowed=("found", "not found", "cannot be told"),
+    ),
+    Column("sentence", "string", "the numbers that the verdict rests on"),
+    Column("size", "float", "a change of AUC, or a share, as the sentence says", nullable=True),
+    Column("low", "float", "lower limit of the size", nullable=True),
+    Column("high", "float", "upper limit of the size", nullable=True),
+)
+
 ESTIMATE_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study, or 'macro mean'"),
     Column("train_cohort", "string", "cohort that the fits were trained on"),

@@ -1,6 +1,7 @@
 """Why there is a gap: the waterfall of each fit, controls beside the fits, and what the networks have learned."""
 
 from subgroup_audit.diagnosis.advantage import advantage_frame
+from subgroup_audit.diagnosis.causes import Evidence, name_causes
 from subgroup_audit.diagnosis.controls import (
     Control,
     control_combinations,
@@ -17,6 +18,7 @@ from subgroup_audit.diagnosis.waterfall import gap_waterfall
 __all__ = [
     "METADATA_MODEL",
     "Control",
+    "Evidence",
     "Heat",
     "ProbeRows",
     "Probed",
@@ -32,6 +34,7 @@ __all__ = [
     "heat_in_boxes",
     "measure_controls",
     "metadata_predictions",
+    "name_causes",
     "probe_rows",
     "split_by_image",
 ]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from subgroup_audit.errors import ReportError
 from subgroup_audit.schema import (
     ADVANTAGE_COLUMNS,
+    CAUSE_COLUMNS,
     CONTROL_COLUMNS,
     ENCODING_COLUMNS,
     ERROR_COUNT_COLUMNS,
@@ -41,6 +42,7 @@ FRAME_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "image_level_leakage": ("train_cohort", "test_cohort"),
     "waterfall": tuple(column.name for column in WATERFALL_COLUMNS),
     "controls": tuple(column.name for column in CONTROL_COLUMNS),
+    "causes": tuple(column.name for column in CAUSE_COLUMNS),
     "error_counts": tuple(column.name for column in ERROR_COUNT_COLUMNS),
     "order_check": tuple(column.name for column in ORDER_CHECK_COLUMNS),
     "same_scores": tuple(column.name for column in SAME_SCORE_COLUMNS),
@@ -61,6 +63,7 @@ PART_STEPS: Mapping[str, tuple[str, ...]] = {
     "samples": ("sample", "pixel", "image"),
     "waterfall": ("diagnosis", "fit", "train"),
     "controls": ("diagnosis", "fit", "train"),
+    "causes": ("causes", "diagnosis", "fit"),
     "encoding": ("encoding", "fit", "train"),
     "saliency": ("saliency", "fit", "train"),
 }
@@ -76,6 +79,7 @@ PART_NAMES: Mapping[str, str] = {
     "samples": "The sample radiographs",
     "waterfall": "The gap waterfall",
     "controls": "The controls",
+    "causes": "What the causes of a gap could be",
     "encoding": "The probes of the features",
     "saliency": "The heat maps",
 }
@@ -156,6 +160,7 @@ class RunContents:
     image_level_leakage: pd.DataFrame | None = None
     waterfall: pd.DataFrame | None = None
     controls: pd.DataFrame | None = None
+    causes: pd.DataFrame | None = None
     error_counts: pd.DataFrame | None = None
     order_check: pd.DataFrame | None = None
     same_scores: pd.DataFrame | None = None

@@ -36,6 +36,7 @@ from subgroup_audit.stats.exchange import exchange_test
 from subgroup_audit.stats.gaps import auc_gap
 from subgroup_audit.stats.groups import GroupRange, WorstGroup, range_over_groups, worst_group
 from subgroup_audit.stats.intervals import auc_interval, estimate_auc
+from subgroup_audit.stats.label_flips import FlipRate, label_flip_rate
 from subgroup_audit.stats.linear import auc_contrast, combine
 from subgroup_audit.stats.matching import common_mix, matched_auc_gap
 from subgroup_audit.stats.means import MeanEstimate, clustered_mean
@@ -79,6 +80,7 @@ __all__ = [
     "AucComponents",
     "BinnedScores",
     "Estimate",
+    "FlipRate",
     "GapEstimate",
     "GroupRange",
     "Interval",
@@ -131,6 +133,7 @@ __all__ = [
     "gap_power",
     "gap_replicates",
     "group_weights",
+    "label_flip_rate",
     "macro_auc",
     "matched_auc_gap",
     "max_t",

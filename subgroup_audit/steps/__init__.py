@@ -1,5 +1,6 @@
 """The steps of a study: what each depends on, and how it is done from the steps before it."""
 
+from subgroup_audit.steps.causes import causes_step, find_causes
 from subgroup_audit.steps.data import (
     build_cohorts,
     cohorts_step,
@@ -54,6 +55,7 @@ __all__ = [
     "audit_cells",
     "audit_step",
     "build_cohorts",
+    "causes_step",
     "check_fits",
     "check_models",
     "cohorts_step",
@@ -66,6 +68,7 @@ __all__ = [
     "diagnosis_step",
     "draw_samples",
     "errors_step",
+    "find_causes",
     "find_copies",
     "fit_spec",
     "gather_predictions",

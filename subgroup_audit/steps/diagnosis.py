@@ -61,6 +61,6 @@ def _by_control(fits: Sequence[Done]) -> dict[Control, list[Path]]:
     return found
 
 
-def read_diagnosis(diagnosis: Done) -> dict[str, pd.DataFrame | None]:
-    """The frames of a finished diagnosis step."""
-    return read_frames(diagnosis.folder, DIAGNOSIS_FRAMES)
+def read_diagnosis(diagnosis: Done | None) -> dict[str, pd.DataFrame | None]:
+    """The frames of a finished diagnosis step; none without one."""
+    return {} if diagnosis is None else read_frames(diagnosis.folder, DIAGNOSIS_FRAMES)

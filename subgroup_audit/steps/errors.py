@@ -34,6 +34,6 @@ def count_errors(doing: Doing) -> None:
     write_frames(doing.work, {"person_errors": persons, "error_counts": counts})
 
 
-def read_error_counts(errors: Done) -> dict[str, pd.DataFrame | None]:
-    """The counts of a finished errors step; the frame that names persons is not for a report."""
-    return read_frames(errors.folder, ("error_counts",))
+def read_error_counts(errors: Done | None) -> dict[str, pd.DataFrame | None]:
+    """The counts of a finished errors step, none without one; the frame that names persons is not for a report."""
+    return {} if errors is None else read_frames(errors.folder, ("error_counts",))

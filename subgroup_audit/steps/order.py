@@ -142,6 +142,6 @@ def _columns(predictions: pd.DataFrame) -> Iterator[tuple[str, dict[str, np.ndar
         yield str(finding), {str(name): wide[name].to_numpy(dtype=np.float64) for name in wide}
 
 
-def read_order(order: Done) -> dict[str, pd.DataFrame | None]:
-    """The frames of a finished order step."""
-    return read_frames(order.folder, ORDER_FRAMES)
+def read_order(order: Done | None) -> dict[str, pd.DataFrame | None]:
+    """The frames of a finished order step; none without one."""
+    return {} if order is None else read_frames(order.folder, ORDER_FRAMES)

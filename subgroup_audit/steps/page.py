@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from subgroup_audit.engine import FitFailure
+from subgroup_audit.errors import StoreError
 from subgroup_audit.report import Problem, RunContents, Sample, render_report
+from subgroup_audit.steps.causes import read_causes
 from subgroup_audit.steps.data import DESIGN_FRAMES
 from subgroup_audit.steps.diagnosis import read_diagnosis
 from subgroup_audit.steps.encoding import read_encoding
@@ -24,31 +26,39 @@ from subgroup_audit.steps.saliency import read_saliency
 from subgroup_audit.store import Done, RunFolder, Step, read_frames, read_json
 from subgroup_audit.study import Study
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 PUBLISHED = ("report.html", "tables", "figures")
 
 
 @dataclass(frozen=True)
 class RunParts:
-    """The finished steps that a report is made from."""
+    """The finished steps that a report is made from; runs of older versions may lack some."""
 
     study: Study
-    source: Done
-    cohorts: Done
-    samples: Done
-    fits: Sequence[Done]
-    order: Done | None
-    errors: Done | None
-    audit: Done
-    diagnosis: Done
+    finished: Sequence[Done]
     failures: Sequence[FitFailure]
-    inside: Sequence[Done] = ()
+
+    def named(self, name: str) -> Done:
+        """The one step of this name; raises `StoreError` where the run has none."""
+        found = self.find(name)
+        if found is None:
+            raise StoreError(f"study '{self.study.study}': its run has no step '{name}'; run it again")
+        return found
+
+    def find(self, name: str) -> Done | None:
+        """The one step of this name, or None."""
+        return next((done for done in self.finished if done.step.name == name), None)
+
+    @property
+    def fits(self) -> list[Done]:
+        """The study's own fits."""
+        return [done for done in self.finished if done.step.name == "fit"]
 
 
-def report_step(study: Study, inputs: Sequence[Done], failures: Sequence[FitFailure]) -> Step:
+def report_step(parts: RunParts) -> Step:
     """The report: depends on the whole study and on everything that it shows."""
-    settings = {"study": study.model_dump_json(), "failures": [vars(failure) for failure in failures]}
-    contents = {f"{i} {done.step.name}": _identity(done) for i, done in enumerate(inputs)}
+    settings = {"study": parts.study.model_dump_json(), "failures": [vars(failure) for failure in parts.failures]}
+    contents = {f"{i} {done.step.name}": _identity(done) for i, done in enumerate(parts.finished)}
     return Step("report", REPORT_VERSION, settings, contents)
 
 
@@ -66,21 +76,23 @@ def write_report(parts: RunParts, work: Path, provenance: dict[str, Any]) -> Non
 def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
     """All that the report can show."""
     notes = [
-        note for done in (parts.source, parts.cohorts) for note in read_json(done.folder / "notes.json")["notes"]
+        note
+        for done in (parts.named("source"), parts.named("cohorts"))
+        for note in read_json(done.folder / "notes.json")["notes"]
     ]
-    looks = {done.step.name: done for done in parts.inside}
     return RunContents(
         study=parts.study,
-        result=read_result(parts.audit),
+        result=read_result(parts.named("audit")),
         history=read_history(parts.fits),
-        **read_frames(parts.cohorts.folder, DESIGN_FRAMES),
-        **read_diagnosis(parts.diagnosis),
-        **(read_order(parts.order) if parts.order else {}),
-        **(read_error_counts(parts.errors) if parts.errors else {}),
-        **read_encoding(looks.get("encoding")),
-        saliency=read_saliency(looks.get("saliency")),
+        **read_frames(parts.named("cohorts").folder, DESIGN_FRAMES),
+        **read_diagnosis(parts.find("diagnosis")),
+        **read_order(parts.find("order")),
+        **read_error_counts(parts.find("errors")),
+        **read_causes(parts.find("causes")),
+        **read_encoding(parts.find("encoding")),
+        saliency=read_saliency(parts.find("saliency")),
         notes=tuple(dict.fromkeys(notes)),
-        samples=read_samples(parts.samples.folder),
+        samples=read_samples(parts.named("samples").folder),
         problems=tuple(Problem(f"fit {f.label}", f.message, shorten_paths(f.details)) for f in parts.failures),
         provenance=provenance,
     )
@@ -125,15 +137,15 @@ def count_cohorts(cohorts: Done) -> dict[str, int]:
     return {"n_images": manifest["image_id"].nunique(), "n_patients": manifest["patient_id"].nunique()}
 
 
-def publish_data(folder: RunFolder, cohorts: Done, predictions: Done, errors: Done) -> None:
+def publish_data(folder: RunFolder, parts: RunParts, predictions: Done) -> None:
     """Copy the tables of images and persons to `data/`: apart from the report, since they name persons."""
     target = folder.path / "data"
     target.mkdir(exist_ok=True)
     for origin in (
-        cohorts.folder / "manifest.parquet",
-        cohorts.folder / "exclusions.parquet",
+        parts.named("cohorts").folder / "manifest.parquet",
+        parts.named("cohorts").folder / "exclusions.parquet",
         predictions.folder / "predictions.parquet",
-        errors.folder / "person_errors.parquet",
+        parts.named("errors").folder / "person_errors.parquet",
     ):
         partial = target / f".{origin.name}"
         shutil.copyfile(origin, partial)
