@@ -127,8 +127,8 @@ def error_sentence(error_counts: pd.DataFrame | None) -> str:
     names, n = _varying(rows, most), most["n_all_wrong"]
     return (
         f"Of {plural(most['n_persons_of_several'], 'person')} with several test images {count(n)} "
-        f"{'has' if n == 1 else 'have'} every image wrong ({decimal(most['expected_all_wrong'], 1)} if errors fell "
-        f"on anybody). They hold {percent(most['held'])} of all errors "
+        f"{'has' if n == 1 else 'have'} every image wrong ({decimal(most['expected_all_wrong'], 1)} if errors "
+        f"fell on anybody). They hold {percent(most['held'])} of all errors "
         f"({interval(100 * most['held_low'], 100 * most['held_high'], 0)} %){names}."
     )
 
