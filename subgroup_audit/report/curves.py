@@ -12,9 +12,11 @@ from subgroup_audit.report.matrix import in_order
 from subgroup_audit.report.numerals import is_number
 from subgroup_audit.study import Study
 
-MEASURES = {"auc": "AUC", "loss": "Loss"}
+MEASURES = {"auc": "AUC", "accuracy": "Accuracy", "loss": "Loss"}
 PHASES = ("train", "val")
 MAX_GROUPS = 60
+# Which of the page's colours a published figure has: that of its curve, and the ink's for test, which has none.
+PUBLISHED_COLOURS = {"train": "train", "val": "val", "test": "ink"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A published figure of a panel's measure; drawn at the right edge, since no epoch is known of it."""
+
+    split: str
+    value: float
+    label: str
+
+
+@dataclass(frozen=True)
 class CurvePanel:
     """One measure of the fits of one cohort, model and recipe; all panels of a measure share their range."""
 
@@ -44,11 +55,12 @@ class CurvePanel:
     lines: tuple[Line, ...]
     x_range: tuple[float, float]
     y_range: tuple[float, float]
+    published: tuple[Published, ...] = ()
 
 
 def curve_panels(history: pd.DataFrame, study: Study) -> list[CurvePanel]:
-    """The panels in the study's order: cohort, model, recipe, then AUC before loss."""
-    measures = [name for name in MEASURES if history[name].notna().any()]
+    """The panels in the study's order: cohort, model, recipe, then AUC, accuracy and loss as far as logged."""
+    measures = [name for name in MEASURES if name in history.columns and history[name].notna().any()]
     ranges = {name: _range(history[name], name) for name in measures}
     last = float(history["epoch"].max())
     panels = []
@@ -58,10 +70,26 @@ def curve_panels(history: pd.DataFrame, study: Study) -> list[CurvePanel]:
         ]
         for name in measures:
             lines = _lines(chosen, name)
+            published = _published(study, name, cohort, model, recipe)
             panels.append(
-                CurvePanel(cohort, model, recipe, name, lines, (0.0, max(last, 1.0) + 0.5), ranges[name])
+                CurvePanel(
+                    cohort, model, recipe, name, lines, (0.0, max(last, 1.0) + 0.5), ranges[name], published
+                )
             )
     return panels
+
+
+def _published(study: Study, measure: str, cohort: str, model: str, recipe: str) -> tuple[Published, ...]:
+    """The figures published of these fits, on the group that they were trained on."""
+    return tuple(
+        Published(reference.split, reference.value, reference.label)
+        for reference in study.reference
+        if reference.metric == measure
+        and (reference.train_cohort or (cohort if len(study.train_cohorts) == 1 else None)) == cohort
+        and (reference.test_group or cohort) == cohort
+        and (reference.model or model) == model
+        and (reference.recipe or recipe) == recipe
+    )
 
 
 def _groups(history: pd.DataFrame, study: Study) -> list[tuple[str, str, str]]:
@@ -75,9 +103,9 @@ def _groups(history: pd.DataFrame, study: Study) -> list[tuple[str, str, str]]:
 
 
 def _range(values: pd.Series, measure: str) -> tuple[float, float]:
-    """Limits that hold every value with a little air; AUC always shows from chance, or below, to 1."""
+    """Limits that hold every value with a little air; AUC and accuracy always show from 0.45, or below, to 1."""
     low, high = float(values.min()), float(values.max())
-    if measure == "auc":
+    if measure != "loss":
         return (min(0.45, low - 0.02), 1.02)
     return (min(0.0, low), 1.05 * high if high > 0 else 1.0)
 
@@ -103,6 +131,7 @@ def figure_spec(panel: CurvePanel) -> dict[str, Any]:
     """
     data = [_trace(line, MEASURES[panel.measure]) for line in panel.lines]
     data += [_best_mark(line) for line in panel.lines if line.best is not None and line.phase == "val"]
+    data += [_published_mark(found, panel) for found in panel.published]
     axis = {"zeroline": False, "fixedrange": False, "automargin": True, "ticks": "outside", "ticklen": 3}
     layout = {
         "margin": {"l": 44, "r": 8, "t": 6, "b": 36},
@@ -139,4 +168,18 @@ def _best_mark(line: Line) -> dict[str, Any]:
         "marker": {"size": 7, "symbol": "circle"},
         "meta": line.phase,
         "hovertemplate": f"Kept epoch of seed {line.seed}: %{{x}}<extra></extra>",
+    }
+
+
+def _published_mark(found: Published, panel: CurvePanel) -> dict[str, Any]:
+    split = {"train": "training", "val": "validation", "test": "test"}[found.split]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [panel.x_range[1]],
+        "y": [found.value],
+        "cliponaxis": False,
+        "marker": {"size": 9, "symbol": "triangle-left-open", "line": {"width": 1.5}},
+        "meta": PUBLISHED_COLOURS[found.split],
+        "hovertemplate": f"Reported, {split}: {found.value:.3f}<extra></extra>",
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
-from subgroup_audit.report.contents import RunContents, distinct
+from subgroup_audit.report.contents import RunContents
 from subgroup_audit.report.controls import Block, ControlFigure, ControlPart, Dot, controls
 from subgroup_audit.report.curve_figures import curves_figure
 from subgroup_audit.report.curves import curve_panels

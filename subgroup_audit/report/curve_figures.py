@@ -1,0 +1,125 @@
+"""The paper's learning curves: a grid where cohorts, models and recipes cross, else a tile for every fit.
+
+Figures come from `new_figure(width, height)` in inches, and long names are cut by `short`: both are `static`'s,
+which calls these functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from subgroup_audit.report.contents import distinct
+from subgroup_audit.report.curves import MEASURES, CurvePanel
+
+TRAIN, VAL, INK = "#b84300", "#0067a5", "#1b1f24"
+PUBLISHED = {"train": TRAIN, "val": VAL, "test": INK}
+TILES_A_ROW = 5
+
+NewFigure = Callable[[float, float], Any]
+Short = Callable[[str, int], str]
+Tile = tuple[str, str, str]
+
+
+def curves_figure(panels: Sequence[CurvePanel], new_figure: NewFigure, short: Short) -> Any:
+    """AUC, accuracy and loss by epoch, a thin line per seed.
+
+    A row per cohort and a column per model and measure where every cohort has every one of them; otherwise, as in
+    a study that lists its fits, a tile per fit, its score above its loss.
+    """
+    tiles = list(dict.fromkeys(_tile(panel) for panel in panels))
+    n_cohorts = len(distinct(panel.train_cohort for panel in panels))
+    n_kinds = len({tile[1:] for tile in tiles})
+    if len(tiles) < n_cohorts * n_kinds:
+        return _tiled(panels, tiles, new_figure, short)
+    return _crossed(panels, new_figure, short)
+
+
+def _tile(panel: CurvePanel) -> Tile:
+    return panel.train_cohort, panel.model, panel.recipe
+
+
+def _crossed(panels: Sequence[CurvePanel], new_figure: NewFigure, short: Short) -> Any:
+    rows = distinct(panel.train_cohort for panel in panels)
+    columns = list(dict.fromkeys((p.model, p.recipe, p.measure) for p in panels))
+    figure = new_figure(1.75 * len(columns) + 0.6, 1.3 * len(rows) + 0.6)
+    grid = figure.subplots(len(rows), len(columns), sharex=True, squeeze=False)
+    for panel in panels:
+        i, j = rows.index(panel.train_cohort), columns.index((panel.model, panel.recipe, panel.measure))
+        _draw(grid[i][j], panel)
+        if i == 0:
+            grid[i][j].set_title(short(f"{panel.model}: {MEASURES[panel.measure]}", 26), fontsize=7.5)
+        if j == 0:
+            grid[i][j].set_ylabel(short(panel.train_cohort, 22), fontsize=7.5)
+    _finish(figure, panels)
+    return figure
+
+
+def _tiled(panels: Sequence[CurvePanel], tiles: Sequence[Tile], new_figure: NewFigure, short: Short) -> Any:
+    """A tile per fit, in rows of `TILES_A_ROW`: the score that was published of it, or AUC, above the loss."""
+    n_columns = min(TILES_A_ROW, len(tiles))
+    n_rows = math.ceil(len(tiles) / n_columns)
+    figure = new_figure(1.9 * n_columns + 0.4, 2.5 * n_rows + 0.6)
+    grid = figure.subplots(2 * n_rows, n_columns, sharex=True, squeeze=False, height_ratios=[1.3, 1.0] * n_rows)
+    for axes in grid.flat:
+        axes.set_visible(False)
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, n_columns)
+        for place, panel in enumerate(_shown([panel for panel in panels if _tile(panel) == tile])):
+            axes = grid[2 * row + place][column]
+            _draw(axes, panel)
+            axes.set_ylabel(MEASURES[panel.measure], fontsize=6.5)
+            if place == 0:
+                cohort, model, recipe = tile
+                axes.set_title(f"{short(cohort, 30)}\n{short(model, 30)}\n{short(recipe, 30)}", fontsize=6.5)
+    _finish(figure, panels)
+    return figure
+
+
+def _shown(panels: Sequence[CurvePanel]) -> list[CurvePanel]:
+    """One score and the loss: accuracy where that alone was published, else AUC before accuracy."""
+    by_measure = {panel.measure: panel for panel in panels}
+    scores = [by_measure[name] for name in ("auc", "accuracy") if name in by_measure]
+    scores.sort(key=lambda panel: not panel.published)
+    return [*scores[:1], *(panel for panel in panels if panel.measure == "loss")]
+
+
+def _finish(figure: Any, panels: Sequence[CurvePanel]) -> None:
+    figure.supxlabel("Epoch", fontsize=8)
+    handles = [_line(TRAIN, ":", "training, augmented"), _line(VAL, "-", "validation")]
+    splits = distinct(found.split for panel in panels for found in panel.published)
+    words = {"train": "training", "val": "validation", "test": "test"}
+    handles += [_mark(PUBLISHED[split], f"reported, {words[split]}") for split in words if split in splits]
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
+
+
+def _line(colour: str, dash: str, label: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, linestyle=dash, label=label)
+
+
+def _mark(colour: str, label: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, marker="<", markerfacecolor="none", linestyle="none", label=label)
+
+
+def _draw(axes: Any, panel: CurvePanel) -> None:
+    axes.set_visible(True)
+    for line in panel.lines:
+        colour, dash = (TRAIN, ":") if line.phase == "train" else (VAL, "-")
+        values = [float("nan") if value is None else value for value in line.measured]
+        # one epoch makes no line
+        axes.plot(
+            line.epochs, values, color=colour, linestyle=dash, linewidth=0.9, marker="." if len(values) < 2 else ""
+        )
+        if line.best is not None and line.phase == "val":
+            axes.plot([line.epochs[line.best]], [values[line.best]], "o", color=colour, markersize=3)
+    for found in panel.published:
+        place = {"color": PUBLISHED[found.split], "markerfacecolor": "none", "markersize": 5, "clip_on": False}
+        axes.plot([panel.x_range[1]], [found.value], "<", **place)
+    axes.set(xlim=panel.x_range, ylim=panel.y_range)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.tick_params(labelsize=6.5)
