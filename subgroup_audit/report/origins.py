@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from subgroup_audit.diagnosis import METADATA_MODEL
+from subgroup_audit.report.causes import causes_sentence
 from subgroup_audit.report.contents import RunContents, distinct, isolated, rows_of
 from subgroup_audit.report.gaps import is_corrected_away, ranked, verdict_counts
 from subgroup_audit.report.matrix import headline_finding, matrix_cells
@@ -59,6 +60,7 @@ def origin(contents: RunContents) -> Origin:
         _persistence(tested),
         overall_sentence(contents.result.case_mix),
         baseline_sentence(contents.result.estimates),
+        causes_sentence(contents.causes, contents.study),
         leakage_sentence(contents.leakage),
     )
     return Origin(pairs, max(0, len(by_pair) - MAX_PAIRS), tuple(text for text in found if text))

@@ -14,10 +14,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from subgroup_audit.report import belonging, cohort_figures, numerals, sentences
-from subgroup_audit.report.contents import RunContents
+from subgroup_audit.report.causes import fit_words, named_causes
+from subgroup_audit.report.contents import RunContents, rows_of
 from subgroup_audit.report.controls import MAX_TABLE_ROWS, Controls, asked_controls, controls
 from subgroup_audit.report.curves import MEASURES, CurvePanel, curve_panels, figure_spec
 from subgroup_audit.report.encoding import SOURCES, probes, share_table
+from subgroup_audit.report.fit_table import fit_line, fit_table
 from subgroup_audit.report.gaps import VERDICT_KEYS, Dumbbell, dumbbell, forest
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
 from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
@@ -170,6 +172,7 @@ def unmatched_references(
 def _diagnosis_parts(contents: RunContents) -> dict[str, Any]:
     return {
         "waterfalls": waterfalls(contents.waterfall, contents.study),
+        "causes": named_causes(contents.causes, contents.study),
         "controls": run_controls(contents),
         "asked_controls": asked_controls(contents.study),
         "max_table_rows": MAX_TABLE_ROWS,
@@ -188,13 +191,15 @@ def run_controls(contents: RunContents) -> Controls | None:
 
 def _curve_parts(contents: RunContents) -> dict[str, Any]:
     if not contents.has("history") or contents.history is None or "curves" not in contents.study.figures:
-        return {"plots": {}, "specs": {}, "plotly": ""}
+        return {"plots": {}, "specs": {}, "plotly": "", "fit_lines": []}
     plots: dict[str, list[Plot]] = {}
     specs = {}
     for number, panel in enumerate(curve_panels(contents.history, contents.study)):
         plots.setdefault(panel.train_cohort, []).append(Plot(f"curve-{number}", panel))
         specs[f"curve-{number}"] = figure_spec(panel)
-    return {"plots": plots, "specs": specs, "plotly": plotly_script()}
+    table = fit_table(contents)
+    lines = [] if table is None else [fit_line(row) for row in rows_of(table)]
+    return {"plots": plots, "specs": specs, "plotly": plotly_script(), "fit_lines": lines}
 
 
 def _cohort_parts(contents: RunContents) -> dict[str, Any]:
@@ -240,6 +245,7 @@ def page_environment() -> jinja2.Environment:
         kind_questions=sentences.KIND_QUESTIONS,
         reading_of_row=sentences.reading_of_row,
         reading_of_way=reading_of_way,
+        fit_words=fit_words,
         reading_of_stage=reading_of_stage,
         gap_sentence=sentences.gap_sentence,
         is_number=numerals.is_number,

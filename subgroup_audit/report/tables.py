@@ -11,6 +11,7 @@ import pandas as pd
 from subgroup_audit.report.cohort_figures import table1_cell
 from subgroup_audit.report.contents import RunContents, rows_of
 from subgroup_audit.report.gaps import comparison_label, ranked
+from subgroup_audit.report.fit_table import fit_line, fit_table
 from subgroup_audit.report.matrix import matrix_cells
 from subgroup_audit.report.numerals import ABSENT, count, decimal, interval, is_number, p_value, percent, signed
 from subgroup_audit.report.survival import way_words
@@ -23,11 +24,13 @@ CAPTIONS: Mapping[str, str] = {
     "spreads": "All groups of an attribute together: the worst group, and the range.",
     "fits": "AUC of every fit before averaging over seeds.",
     "case_mix": "Subgroup gaps as measured and with the mix of the two groups made equal.",
+    "causes": "Causes of a gap that were asked for, and what was seen of them.",
     "waterfall": "From the AUC of the training log to that on other people, step by step.",
     "controls": "Fits with one thing changed on purpose, beside the study's own.",
     "encoding": "How well linear probes tell attributes from the features that enter the head.",
     "advantage": "How much of the model's AUC an attribute explains.",
-    "history": "Loss and AUC by epoch.",
+    "fit_summary": "Time and accuracy of every fit, with reported figures.",
+    "history": "Loss, AUC and accuracy by epoch.",
     "flow": "Cohort flow: images and persons left out at each step.",
     "table1": "Characteristics of the cohorts.",
     "ceiling": "Balance: available and used images per cell.",
@@ -47,6 +50,7 @@ PAPER_TABLES = (
     "waterfall",
     "controls",
     "fits",
+    "fit_summary",
     "table1",
     "flow",
     "leakage",
@@ -64,6 +68,7 @@ def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
         tables["spreads"] = contents.result.spreads
         tables["case_mix"] = contents.result.case_mix
     for part in (
+        "causes",
         "waterfall",
         "controls",
         "history",
@@ -116,6 +121,7 @@ def paper_table(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         "waterfall": _waterfall_line,
         "controls": _control_line,
         "fits": _fit_line,
+        "fit_summary": fit_line,
         "table1": _table1_line,
         "flow": _flow_line,
         "leakage": _leakage_line,
