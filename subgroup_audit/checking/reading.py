@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from subgroup_audit.checking.columns import OWN_MODEL, ColumnChoice, Columns, Pair, choose_columns
+from subgroup_audit.checking.copies import describe_copies
 from subgroup_audit.checking.groups import check_lasting, cross, describe_unknown, read_attribute
 from subgroup_audit.checking.labels import match_classes, one_against_rest, read_binary
 from subgroup_audit.checking.layout import Images, Stream, find_images, find_parts, make_tasks
@@ -54,6 +55,7 @@ def read_scored(source: Any, choice: ColumnChoice | None = None) -> ScoredTable:
     streams = [stream for pair in columns.pairs for stream in _streams(opened, pair, choice, notes)]
     tasks = make_tasks(opened, columns, images, parts, streams)
     notes += _describe_tasks(opened, columns, images, streams, tasks)
+    notes += describe_copies(tasks, len(images))
     person = _persons(opened, columns, images, notes)
     groups = _groups(opened, columns, choice, images, person, notes)
     split = _splits(opened, columns, images, notes)
