@@ -25,8 +25,8 @@ def describe_copies(tasks: Sequence[Task], n_images: int) -> list[str]:
         if len(columns) <= MAX_MODELS:
             notes += [
                 f"Caution: models '{one}' and '{other}' have {relation} for '{finding}' on all "
-                f"{count(n, 'image')} that both have scored. They are one model or a copy of its file, and comparing "
-                "them says nothing."
+                f"{count(n, 'image')} that both have scored. They are one model or a copy of its file, and "
+                "comparing them says nothing."
                 for one, other, relation, n in same_scores(columns)
             ]
     return notes
