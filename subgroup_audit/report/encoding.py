@@ -10,7 +10,7 @@ import pandas as pd
 
 from subgroup_audit.report.axes import Axis, auc_axis
 from subgroup_audit.report.contents import distinct, isolated, rows_of
-from subgroup_audit.report.numerals import decimal, interval, is_number, percent
+from subgroup_audit.report.numerals import decimal, interval, is_number, listed, percent
 
 SOURCES: Mapping[str, str] = {
     "model": "the model's own score",
@@ -21,6 +21,7 @@ SOURCES: Mapping[str, str] = {
 ATTRIBUTES: Mapping[str, str] = {"sex": "sex", "view": "view", "age_band": "age band", "finding": "the task"}
 MAX_BLOCKS = 24
 MAX_SHARES = 200
+UNSHOWN = ": not shown."
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,12 @@ def _block(cohort: str, context: str, rows: Sequence[dict[str, Any]], axis: Axis
     for row in rows:
         questions.setdefault((str(row["attribute"]), str(row["value"])), []).append(row)
     lines = tuple(_line(found, axis) for found in questions.values())
-    sentences = tuple(said for found in questions.values() if (said := probe_sentence(found)))
-    return ProbeBlock(cohort, context, lines, sentences)
+    said = [sentence for found in questions.values() if (sentence := probe_sentence(found))]
+    unshown = [sentence.removesuffix(UNSHOWN) for sentence in said if sentence.endswith(UNSHOWN)]
+    sentences = [sentence for sentence in said if not sentence.endswith(UNSHOWN)]
+    if unshown:
+        sentences.append(f"Not shown: that the fitted features tell {listed(unshown)}.")
+    return ProbeBlock(cohort, context, lines, tuple(sentences))
 
 
 def _line(rows: Sequence[dict[str, Any]], axis: Axis) -> ProbeLine:
@@ -104,6 +109,8 @@ def _line(rows: Sequence[dict[str, Any]], axis: Axis) -> ProbeLine:
         return ProbeLine(f"{first['value']} (the task)", SOURCES["model"], marks, str(first["reason"]))
     label = f"{ATTRIBUTES[str(first['attribute'])]} {first['value']} against {first['against']}"
     reason = "" if marks else str(first["reason"])
+    if reason.startswith("every image"):
+        label = ATTRIBUTES[str(first["attribute"])]
     return ProbeLine(label, "", marks, reason)
 
 
@@ -122,7 +129,7 @@ def probe_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
     name = ATTRIBUTES[str(fitted["attribute"])]
     what = name if fitted["against"] != "the rest" else f"{name} {isolated(fitted['value'])}"
     if float(fitted["low"]) <= 0.5:
-        return f"That the fitted features tell {what} is not shown."
+        return f"{what}{UNSHOWN}"
     said = f"The fitted features tell {what}"
     if float(untrained["low"]) > float(fitted["high"]):
         return f"{said}, though less well than untrained ones: training did not bring it in."
@@ -163,7 +170,12 @@ def share_sentence(row: Mapping[str, Any]) -> str:
         return f"{where}: what {name} explains cannot be said, since {row['reason']}."
     limits = f"{_percent(row['low'])} to {_percent(row['high'])}"
     change = f"AUC {decimal(row['auc_all'])} among all images, {decimal(row['auc_within'])} within {name}"
-    return f"{where}: {name} explains {percent(row['share'])} ({limits}) of the advantage over chance ({change})."
+    share = f"{percent(row['share'])} ({limits}) of the advantage over chance goes"
+    said = f"{where}: {share} when only images of the same {name} are compared ({change})"
+    low, high = row["auc_alone_low"], row["auc_alone_high"]
+    tells_nothing = not is_number(low) or float(low) <= 0.5 <= float(high)
+    alone = f"{name.capitalize()} alone has AUC {decimal(row['auc_alone'])}"
+    return f"{said}. {alone}{', not told from chance' if tells_nothing else ''}."
 
 
 def _percent(value: Any) -> str:

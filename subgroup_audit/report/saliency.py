@@ -152,7 +152,7 @@ def overlay_uri(picture: NDArray[np.uint8], heat: Floats) -> str:
         (SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BILINEAR
     )
     share = np.clip(np.asarray(fine, dtype=np.float64), 0.0, 1.0)[:, :, None]
-    colour, opacity = COLD + (HOT - COLD) * share, 0.75 * np.sqrt(share)
+    colour, opacity = COLD + (HOT - COLD) * share, 0.8 * share
     mixed = (1.0 - opacity) * grey[:, :, None] + opacity * colour
     buffer = io.BytesIO()
     image = Image.fromarray(np.rint(mixed).astype(np.uint8))
@@ -196,4 +196,4 @@ def _box_sentence(row: Mapping[str, Any]) -> str:
         return f"{where}: {numbers}; more than by chance is not shown."
     if low > 0.0:
         return f"{where}: {numbers}: the heat lies in the boxes more than by chance ({signed(row['estimate'])})."
-    return f"{where}: {numbers}: the heat avoids the boxes, so the score rests on something else."
+    return f"{where}: {numbers}: less than by chance; what the maps show lies elsewhere."

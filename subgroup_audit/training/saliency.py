@@ -1,7 +1,10 @@
-"""Where in an image a network's score comes from: gradient-weighted activation maps (Grad-CAM).
+"""Where in an image a network's score comes from: activation maps weighted by gradients.
 
-Selvaraju et al. 2017, doi:10.1109/ICCV.2017.74: the last convolutional map's channels, each weighted by the mean
-gradient of the finding's logit with respect to it, summed, and what is below zero cut off.
+HiResCAM (Draelos & Carin 2020, arXiv:2011.08891): the last convolutional map times the gradient of the finding's
+logit with respect to it, place by place, summed over channels, and what is below zero cut off. Where a mean over
+places follows the map, as in nearly all networks, the gradient is the same at every place and this is Grad-CAM
+(Selvaraju et al. 2017, doi:10.1109/ICCV.2017.74). Where a dense layer reads the places one by one, as in the small
+CNN, Grad-CAM's mean gradient would put heat where the network does not look; this does not.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ def heat_maps(
     *,
     on_batch: BatchCallback | None = None,
 ) -> FloatArray:
-    """Grad-CAM maps of every finding, float32 [n, findings, MAP_SIZE, MAP_SIZE], in the order of `image_ids`.
+    """Heat maps of every finding, float32 [n, findings, MAP_SIZE, MAP_SIZE], in the order of `image_ids`.
 
     A map covers the whole padded square and sums to 1, so that each image weighs the same in a mean; one that is
     zero everywhere, where no channel speaks for the finding, stays zero. In float32 whatever the precision of the
@@ -72,8 +75,7 @@ def _maps(network: nn.Module, name: str, levels: Tensor, n_findings: int) -> Flo
 
 def _weigh(activation: Tensor, gradient: Tensor) -> Tensor:
     """Maps [n, MAP_SIZE, MAP_SIZE] that sum to 1 or are zero."""
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    coarse = functional.relu((weights * activation).sum(dim=1, keepdim=True))
+    coarse = functional.relu((gradient * activation).sum(dim=1, keepdim=True))
     fine = functional.interpolate(coarse, size=(MAP_SIZE, MAP_SIZE), mode="bilinear", align_corners=False)[:, 0]
     total = fine.sum(dim=(1, 2), keepdim=True)
     return torch.where(total > 0, fine / total.clamp_min(torch.finfo(fine.dtype).tiny), torch.zeros_like(fine))
