@@ -611,6 +611,18 @@ FIT_COLUMNS: tuple[Column, ...] = (
     Column("auc", "float", "AUC of this one fit", nullable=True),
 )
 
+ACCURACY_COLUMNS: tuple[Column, ...] = (
+    Column("fit_id", "string", "key of the fit"),
+    Column("train_cohort", "string", "cohort that the fit was trained on, and whose images are counted"),
+    Column("model", "string", "name in the study file"),
+    Column("recipe", "string", "name in the study file"),
+    Column("seed", "int", "training seed"),
+    Column("split", "string", "train, val or test", allowed=SPLITS),
+    Column("n_labels", "int", "images; with several findings, known labels"),
+    Column("n_right", "int", "of these, right at 0.5, or by the largest class"),
+    Column("accuracy", "float", "their share"),
+)
+
 SPREAD_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study, or 'macro mean'"),
     Column("model", "string", "name in the study file"),
@@ -737,6 +749,7 @@ class AuditResult:
     settings : what the numbers depend on: confidence_level, n_resamples, margin, seed, reference, multiplicity
     spreads : DataFrame, columns `SPREAD_COLUMNS`; one row per attribute whose groups are compared; or None
     case_mix : DataFrame, columns `CASE_MIX_COLUMNS`; one row per subgroup gap and way of equal mix; or None
+    accuracies : DataFrame, columns `ACCURACY_COLUMNS`; one row per fit and split of its own cohort; or None
     """
 
     estimates: pd.DataFrame
@@ -745,6 +758,7 @@ class AuditResult:
     settings: Mapping[str, Any] = field(default_factory=dict)
     spreads: pd.DataFrame | None = None
     case_mix: pd.DataFrame | None = None
+    accuracies: pd.DataFrame | None = None
 
     # The columns of each frame; a result of another kind of audit declares its own.
     FRAMES: ClassVar[Mapping[str, tuple[Column, ...]]] = {
@@ -756,6 +770,7 @@ class AuditResult:
     OPTIONAL_FRAMES: ClassVar[Mapping[str, tuple[Column, ...]]] = {
         "spreads": SPREAD_COLUMNS,
         "case_mix": CASE_MIX_COLUMNS,
+        "accuracies": ACCURACY_COLUMNS,
     }
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from subgroup_audit.audit.accuracy import fit_accuracies
 from subgroup_audit.audit.bands import matrix_bands
 from subgroup_audit.audit.case_mix import case_mix_rows
 from subgroup_audit.audit.cells import Scores
@@ -19,7 +20,7 @@ from subgroup_audit.schema import AuditResult, CohortManifest, Predictions
 from subgroup_audit.stats import PersonDraws
 from subgroup_audit.study import Study
 
-VERSION = 2
+VERSION = 3
 
 
 def audit_predictions(
@@ -70,6 +71,7 @@ def audit_predictions(
         settings,
         spreads=spread_rows(study, cells, macros),
         case_mix=case_mix_rows(study, [pair for pair in pairs if isinstance(pair, Pair)], cells, scores, draws),
+        accuracies=fit_accuracies(study, manifest, predictions),
     )
 
 

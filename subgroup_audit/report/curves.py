@@ -10,7 +10,7 @@ import pandas as pd
 from subgroup_audit.report.contents import distinct, rows_of
 from subgroup_audit.report.matrix import in_order
 from subgroup_audit.report.numerals import is_number
-from subgroup_audit.study import Study
+from subgroup_audit.study import Reference, Study
 
 MEASURES = {"auc": "AUC", "accuracy": "Accuracy", "loss": "Loss"}
 PHASES = ("train", "val")
@@ -79,17 +79,21 @@ def curve_panels(history: pd.DataFrame, study: Study) -> list[CurvePanel]:
     return panels
 
 
-def _published(study: Study, measure: str, cohort: str, model: str, recipe: str) -> tuple[Published, ...]:
-    """The figures published of these fits, on the group that they were trained on."""
+def published_of(study: Study, cohort: str, model: str, recipe: str) -> tuple[Reference, ...]:
+    """The figures published of these fits, of any measure and split, on the group that they were trained on."""
     return tuple(
-        Published(reference.split, reference.value, reference.label)
+        reference
         for reference in study.reference
-        if reference.metric == measure
-        and (reference.train_cohort or (cohort if len(study.train_cohorts) == 1 else None)) == cohort
+        if (reference.train_cohort or (cohort if len(study.train_cohorts) == 1 else None)) == cohort
         and (reference.test_group or cohort) == cohort
         and (reference.model or model) == model
         and (reference.recipe or recipe) == recipe
     )
+
+
+def _published(study: Study, measure: str, cohort: str, model: str, recipe: str) -> tuple[Published, ...]:
+    found = published_of(study, cohort, model, recipe)
+    return tuple(Published(r.split, r.value, r.label) for r in found if r.metric == measure)
 
 
 def _groups(history: pd.DataFrame, study: Study) -> list[tuple[str, str, str]]:

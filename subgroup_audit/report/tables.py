@@ -10,8 +10,8 @@ import pandas as pd
 
 from subgroup_audit.report.cohort_figures import table1_cell
 from subgroup_audit.report.contents import RunContents, rows_of
-from subgroup_audit.report.gaps import comparison_label, ranked
 from subgroup_audit.report.fit_table import fit_line, fit_table
+from subgroup_audit.report.gaps import comparison_label, ranked
 from subgroup_audit.report.matrix import matrix_cells
 from subgroup_audit.report.numerals import ABSENT, count, decimal, interval, is_number, p_value, percent, signed
 from subgroup_audit.report.survival import way_words
@@ -59,7 +59,7 @@ PAPER_TABLES = (
 
 def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
     """Every table of the report by name, with the stored columns and every digit; absent parts are left out."""
-    tables: dict[str, pd.DataFrame | None] = {}
+    tables: dict[str, pd.DataFrame | None] = {"fit_summary": fit_table(contents)}
     if contents.result is not None:
         tables["matrix"] = matrix_cells(contents.result.estimates)
         tables["estimates"] = contents.result.estimates
