@@ -22,7 +22,8 @@ STUDY = Study.model_validate(
 def row(cause: str, verdict: str, cohort: str = "F", size: float | None = None) -> dict[str, object]:
     return {
         "finding": "opacity", "train_cohort": cohort, "model": "small", "recipe": "default", "cause": cause,
-        "group": "", "verdict": verdict, "sentence": f"{cause} in {cohort}.", "size": size, "low": None, "high": None,
+        "low": None, "high": None,
+        "group": "", "verdict": verdict, "sentence": f"{cause} in {cohort}.", "size": size,
     }  # fmt: skip
 
 
