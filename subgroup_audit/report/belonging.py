@@ -146,4 +146,5 @@ def _varying(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> str:
     said = [
         f"{words} {isolated(row[name])}" for words, name in parts.items() if len({one[name] for one in rows}) > 1
     ]
-    return f": {listed(said)}" if said else ""
+    highest = f", the highest share of {plural(len(rows), 'fit and group', 'fits and groups')}"
+    return f": {listed(said)}{highest}" if said else ""
