@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from subgroup_audit.report.contents import HeatMaps, distinct
-from subgroup_audit.report.encoding import SOURCES, Probes
+from subgroup_audit.report.encoding import SOURCES, ProbeLine, Probes
 from subgroup_audit.report.saliency import most_heat, panel_cells, times_even
 from subgroup_audit.study import Study
 
@@ -24,17 +24,12 @@ def probes_figure(found: Probes, new_figure: NewFigure, short: Callable[[str, in
     """Probes by training cohort: a row per question, a mark per source with its interval."""
     blocks = found.blocks[:MAX_BLOCKS]
     heights = [len(block.lines) + 1 for block in blocks]
-    figure = new_figure(6.8, 0.9 + 0.24 * sum(heights))
+    figure = new_figure(6.8, 0.9 + 0.3 * sum(heights))
     panels = figure.subplots(len(blocks), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     for axes, block in zip(panels, blocks, strict=True):
         axes.axvline(0.5, color=SOFT, linewidth=0.8)
         for y, line in enumerate(block.lines):
-            for mark in line.marks:
-                shape, colour = MARKS[mark.source]
-                row = mark.row
-                if mark.low_at is not None and mark.high_at is not None:
-                    axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.1)
-                axes.plot([row["auc"]], [y], shape, color=colour, markersize=4)
+            _probe_line(axes, line, y)
         axes.set(xlim=(found.axis.low, found.axis.high), ylim=(len(block.lines) - 0.4, -0.6))
         axes.set_yticks(range(len(block.lines)), [short(line.label, 44) for line in block.lines])
         axes.set_title(short(f"Trained on {block.train_cohort} {block.context}", 90), fontsize=8, loc="left")
@@ -42,6 +37,16 @@ def probes_figure(found: Probes, new_figure: NewFigure, short: Callable[[str, in
     panels[-1].set_xlabel("AUC on test persons")
     figure.legend(handles=_handles(), loc="outside upper right", ncols=2, frameon=False)
     return figure
+
+
+def _probe_line(axes: Any, line: ProbeLine, y: int) -> None:
+    """The marks of one question below each other, so that no interval hides another."""
+    for place, mark in enumerate(line.marks):
+        shape, colour = MARKS[mark.source]
+        row, at = mark.row, y + 0.26 * (place - (len(line.marks) - 1) / 2)
+        if mark.low_at is not None and mark.high_at is not None:
+            axes.plot([row["low"], row["high"]], [at, at], color=colour, linewidth=1.1)
+        axes.plot([row["auc"]], [at], shape, color=colour, markersize=4, clip_on=False)
 
 
 def _handles() -> list[Any]:
@@ -94,7 +99,7 @@ def _heat_cell(axes: Any, found: HeatMaps, cell: pd.DataFrame, most: float) -> A
     heat = times_even(found.maps[place])
     extent = (-0.5, side - 0.5, side - 0.5, -0.5)
     drawn = axes.imshow(
-        heat, cmap="YlOrRd", vmin=0, vmax=most, alpha=0.55, extent=extent, interpolation="bilinear"
+        heat, cmap="YlOrRd", vmin=0, vmax=most, alpha=0.85 * heat / most, extent=extent, interpolation="bilinear"
     )
     axes.set_xlabel(f"n = {int(cell['n_images'].iloc[0])}", fontsize=6.5, color=INK)
     return drawn

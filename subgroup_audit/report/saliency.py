@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from subgroup_audit.report.contents import HeatMaps, distinct, rows_of
-from subgroup_audit.report.numerals import decimal, plural, signed
+from subgroup_audit.report.numerals import decimal, is_number, plural
 from subgroup_audit.study import Study
 
 MAX_PANELS = 8
 MAX_ERRORS = 48
+MAX_SENTENCES = 12
 SHOWN_SIDE = 168
 COLD, HOT = np.array([255.0, 214.0, 64.0]), np.array([214.0, 20.0, 20.0])
 """Colours of a little heat and of the most; where there is none the radiograph shows through."""
@@ -177,23 +178,27 @@ def _error_groups(found: HeatMaps) -> tuple[ErrorGroup, ...]:
 
 
 def box_sentences(boxes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One sentence a training cohort on its own test group: whether more heat than chance lies in the boxes."""
-    return [
-        _box_sentence(row)
-        for row in boxes
-        if row["source"] == "fitted" and row["value"] == "all" and row["test_group"] == row["train_cohort"]
-    ][:12]
+    """One sentence a training cohort on its own test group: whether the heat lies in the boxes, by training."""
+    own = [row for row in boxes if row["value"] == "all" and row["test_group"] == row["train_cohort"]]
+    names = ("finding", "train_cohort", "model", "recipe")
+    untrained = {tuple(row[name] for name in names): row for row in own if row["source"] == "untrained"}
+    fitted = [row for row in own if row["source"] == "fitted"][:MAX_SENTENCES]
+    return [_box_sentence(row, untrained.get(tuple(row[name] for name in names))) for row in fitted]
 
 
-def _box_sentence(row: Mapping[str, Any]) -> str:
+def _box_sentence(row: Mapping[str, Any], untrained: Mapping[str, Any] | None) -> str:
     where = f"{row['model']} trained on {row['train_cohort']}"
     if row["status"] == "not estimable":
         return f"{where}: heat inside the boxes cannot be said, since {row['reason']}."
     heat, area = (decimal(100 * row[name], 1) for name in ("heat_share", "area_share"))
-    numbers = f"{heat} % of the heat on {area} % of the area"
-    low, high = row["low"], row["high"]
-    if pd.isna(low) or low <= 0.0 <= high:
-        return f"{where}: {numbers}; more than by chance is not shown."
-    if low > 0.0:
-        return f"{where}: {numbers}: the heat lies in the boxes more than by chance ({signed(row['estimate'])})."
-    return f"{where}: {numbers}: less than by chance; what the maps show lies elsewhere."
+    numbers = f"{heat} % of the heat lies in the boxes, which cover {area} % of the area"
+    if pd.isna(row["low"]) or row["low"] <= 0.0 <= row["high"]:
+        return f"{where}: {numbers}; more than evenly spread heat is not shown."
+    if row["high"] < 0.0:
+        return f"{where}: {numbers}: less than evenly spread heat would; what the maps show lies elsewhere."
+    if untrained is None or not is_number(untrained["high"]):
+        return f"{where}: {numbers}: more than evenly spread heat would."
+    before = f"the untrained network has {decimal(100 * untrained['heat_share'], 1)} % there"
+    if row["low"] > untrained["high"]:
+        return f"{where}: {numbers}; {before}. Training brought the heat to the boxes."
+    return f"{where}: {numbers}; {before}, so this does not show that training brought it there."
