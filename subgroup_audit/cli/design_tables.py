@@ -108,6 +108,8 @@ def _print_leakage(screen: Console, design: CohortDesign) -> None:
     pictures = (
         f"{int(pixels.sum()):,} identical pictures" if is_known else "pictures not compared (no pixels read)"
     )
+    near = design.leakage["shared_near_pixels"]
+    pictures += f", {int(near.sum()):,} near copies" if near.notna().all() else ""
     screen.print(
         f"Leakage certificate over {len(design.leakage)} train/test pairs: {int(shared['shared_persons']):,} "
         f"persons, {int(shared['shared_files']):,} files shared; {pictures}.",

@@ -28,10 +28,10 @@ SAMPLE = 24
 """A fault that moves the scores of a share q of the images escapes with probability (1 - q)^24: 8 % for q = 0.1,
 and less than one in ten million for q = 0.5. A shuffled generator moves nearly all."""
 TOLERANCES: Mapping[str, float] = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2}
-"""Largest difference of two scores of one image by the same weights. The batch is another, so sums are taken in
-another order. Float32 keeps 24 bits: differences of 1e-7 to 1e-6 were seen; 1e-4 leaves room for deep networks.
-Float16 keeps 11 bits and bfloat16 8: a logit of 8 moves by 1/128 and 1/16 when its last bit does, and a score by
-at most a quarter of that, for each layer whose rounding changed."""
+"""Largest difference of two scores of one image by the same weights: another batch or kernel takes sums in another
+order. Measured with a ResNet-50 on a CPU, its logits scaled to a standard deviation of 4: no difference between
+batches of 64 and 24; 5e-6 between two layouts of memory in float32; 0.008 between float16 and float32, and 0.034
+between bfloat16 and float32. Each tolerance lies above its figure; GPUs were not measured."""
 
 
 @dataclass(frozen=True)
