@@ -21,7 +21,7 @@ _MEASURES: Mapping[str, str] = {"auc": "AUC", "accuracy": "accuracy"}
 def fit_table(contents: RunContents) -> pd.DataFrame | None:
     """One row per fit: epochs, kept_epoch, seconds; accuracy by split with test images and AUC; reported figures.
 
-    `seconds` is the time of all epochs, training and validation. `reported` holds in words each published figure of
+    `seconds` is the time of all epochs, training and validation. `reported` holds in words what was published of
     the fit's own cohort. None where a run holds no history or no accuracy.
     """
     history = contents.history

@@ -13,7 +13,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from subgroup_audit.report import belonging, cohort_figures, numerals, sentences
+from subgroup_audit.report import belonging, cohort_figures, composition, numerals, sentences
 from subgroup_audit.report.causes import fit_words, named_causes
 from subgroup_audit.report.contents import RunContents, rows_of
 from subgroup_audit.report.controls import MAX_TABLE_ROWS, Controls, asked_controls, controls
@@ -36,6 +36,7 @@ from subgroup_audit.study import Reference
 # A table larger than this is linked as a file beside the page instead of lying inside it.
 MAX_EMBEDDED_CSV = 400_000
 SECTIONS: Mapping[str, str] = {
+    "composition": "Composition of the training set",
     "matrix": "Every model on every group",
     "gaps": "Gaps",
     "case_mix": "Does the gap survive?",
@@ -102,7 +103,8 @@ def page_parts(contents: RunContents) -> dict[str, Any]:
         "script": resource("page.js"),
     }
     parts |= {**_audit_parts(contents), **_diagnosis_parts(contents)}
-    parts |= {**_curve_parts(contents), **_cohort_parts(contents)}
+    drawn = _curve_parts(contents)
+    parts |= {**drawn, **_cohort_parts(contents), **_composition_parts(contents, drawn["specs"])}
     return {**parts, **_belonging_parts(contents)}
 
 
@@ -122,6 +124,8 @@ def section_order(contents: RunContents) -> list[str]:
     asked: list[str] = list(contents.study.figures)
     if "gaps" in asked and _has_case_mix(contents):
         asked.insert(asked.index("gaps") + 1, "case_mix")
+    if composition.composition(contents) is not None:
+        asked.insert(0, "composition")
     inside = [name for name in ("encoding", "saliency") if name in contents.study.diagnose]
     after = asked.index("waterfall") + 1 if "waterfall" in asked else len(asked)
     asked[after:after] = inside
@@ -200,6 +204,20 @@ def _curve_parts(contents: RunContents) -> dict[str, Any]:
     table = fit_table(contents)
     lines = [] if table is None else [fit_line(row) for row in rows_of(table)]
     return {"plots": plots, "specs": specs, "plotly": plotly_script(), "fit_lines": lines}
+
+
+def _composition_parts(contents: RunContents, specs: Mapping[str, Any]) -> dict[str, Any]:
+    """The composition curves, with their figures added to those that the page's script draws."""
+    found = composition.composition(contents)
+    if found is None:
+        return {"composition": None, "composition_plots": []}
+    drawn = {f"composition-{i}": panel for i, panel in enumerate(found.panels)}
+    return {
+        "composition": found,
+        "composition_plots": [{"key": key, "panel": panel} for key, panel in drawn.items()],
+        "specs": {**specs, **{key: composition.figure_spec(panel) for key, panel in drawn.items()}},
+        "plotly": plotly_script(),
+    }
 
 
 def _cohort_parts(contents: RunContents) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
+from subgroup_audit.report.composition import composition, composition_figure
 from subgroup_audit.report.contents import RunContents
 from subgroup_audit.report.controls import Block, ControlFigure, ControlPart, Dot, controls
 from subgroup_audit.report.curve_figures import curves_figure
@@ -96,6 +97,9 @@ def figure_makers(contents: RunContents) -> dict[str, Draw]:
         found = survival(contents.result.case_mix, contents.study.analysis.margin)
         if "gaps" in asked and found is not None:
             makers["case_mix"] = partial(survival_figure, found)
+    mixed = composition(contents)
+    if mixed is not None:
+        makers["composition"] = partial(composition_figure, mixed, _figure, short)
     if "waterfall" in asked:
         makers.update(_diagnosis_makers(contents))
     makers.update(_looks_makers(contents))

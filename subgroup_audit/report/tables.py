@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from subgroup_audit.report.cohort_figures import table1_cell
+from subgroup_audit.report.composition import composition
 from subgroup_audit.report.contents import RunContents, rows_of
 from subgroup_audit.report.fit_table import fit_line, fit_table
 from subgroup_audit.report.gaps import comparison_label, ranked
@@ -29,6 +30,7 @@ CAPTIONS: Mapping[str, str] = {
     "controls": "Fits with one thing changed on purpose, beside the study's own.",
     "encoding": "How well linear probes tell attributes from the features that enter the head.",
     "advantage": "How much of the model's AUC an attribute explains.",
+    "composition": "AUC by the share of a group in training.",
     "fit_summary": "Time and accuracy of every fit, with reported figures.",
     "history": "Loss, AUC and accuracy by epoch.",
     "flow": "Cohort flow: images and persons left out at each step.",
@@ -60,6 +62,8 @@ PAPER_TABLES = (
 def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
     """Every table of the report by name, with the stored columns and every digit; absent parts are left out."""
     tables: dict[str, pd.DataFrame | None] = {"fit_summary": fit_table(contents)}
+    mixed = composition(contents)
+    tables["composition"] = None if mixed is None else mixed.table
     if contents.result is not None:
         tables["matrix"] = matrix_cells(contents.result.estimates)
         tables["estimates"] = contents.result.estimates

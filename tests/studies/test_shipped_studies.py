@@ -92,3 +92,46 @@ def test_a_plan_counts_the_fits_of_the_file_itself(
     ]
     sizes = plan.sizes.set_index("split")["n_images"]
     assert sizes.to_dict() == {"train": 48, "val": 8, "test": 20}
+
+
+def test_a_study_of_compositions_draws_its_curves_by_share(run_shipped: Any) -> None:
+    _, place, summary = run_shipped("rsna_composition")
+    table = pd.read_csv(place.out / "tables" / "composition.csv")
+    assert set(table["attribute"] + " " + table["value"]) == {"sex F"}
+    assert sorted(table.loc[table["test_group"] == "F", "share"]) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert set(table["test_group"]) == {"F", "M"}
+    assert (place.out / "figures" / "composition.svg").is_file()
+    page = summary.report.read_text(encoding="utf-8")
+    assert '<section id="composition"' in page
+    assert "Reported, %{x:.0%} in training" in page
+
+
+def test_a_study_without_mixes_has_no_composition_curves(run_shipped: Any) -> None:
+    _, place, summary = run_shipped("resnet50_heads")
+    assert not (place.out / "figures" / "composition.svg").exists()
+    assert '<section id="composition"' not in summary.report.read_text(encoding="utf-8")
+
+
+def test_the_table_of_fits_holds_test_accuracy_and_time_beside_what_was_reported(run_shipped: Any) -> None:
+    _, place, summary = run_shipped("resnet50_heads")
+    table = pd.read_csv(place.out / "tables" / "fit_summary.csv")
+    assert len(table) == 7
+    assert table["test_accuracy"].between(0, 1).all()
+    assert (table["seconds"] > 0).all()
+    assert table["reported"].iloc[0] == "test accuracy 0.9769 (45 min)"
+    assert "Every fit: time and accuracy" in summary.report.read_text(encoding="utf-8")
+    predictions = pd.read_parquet(place.out / "data" / "predictions.parquet")
+    own = predictions[(predictions["split"] == "test") & (predictions["model"] == table["model"].iloc[0])]
+    own = own[own["recipe"] == table["recipe"].iloc[0]]
+    assert table["test_accuracy"].iloc[0] == pytest.approx(
+        ((own["y_score"] >= 0.5) == (own["y_true"] == 1)).mean()
+    )
+    assert table["n_test"].iloc[0] == len(own)
+
+
+def test_fifteen_runs_are_fifteen_tiles_with_what_was_reported(run_shipped: Any) -> None:
+    _, place, _ = run_shipped("rsna_paper_curves")
+    drawn = (place.out / "figures" / "curves.svg").read_text(encoding="utf-8")
+    assert drawn.count(">Loss<") == 15
+    assert "reported, training" in drawn
+    assert "reported, test" in drawn
