@@ -87,7 +87,7 @@ def _answers(study: Study, fit: _Fit, evidence: Evidence) -> Iterator[_Answer]:
     main = levels[levels["stage"] != "other test"].set_index("stage")
     margin = study.analysis.margin
     order = _order(fit, evidence)
-    norm = _batch_norm(main, margin)
+    norm = _batch_norm(main, margin, hidden=[order.cause] if order.verdict == FOUND else [])
     yield order
     yield norm
     yield _leak(fit, evidence)
@@ -111,8 +111,10 @@ def _order(fit: _Fit, evidence: Evidence) -> _Answer:
     )
 
 
-def _batch_norm(main: pd.DataFrame, margin: float) -> _Answer:
+def _batch_norm(main: pd.DataFrame, margin: float, *, hidden: list[str]) -> _Answer:
     cause = "stored batch statistics do not fit the images"
+    if hidden:
+        return _Answer(cause, UNKNOWN_YET, f"Another cause comes first: {hidden[0]}.")
     if "recomputed" not in main.index:
         return _Answer(cause, NOT_FOUND, "No layer normalises by its batch while training.")
     step = main.loc["recomputed"].to_dict()

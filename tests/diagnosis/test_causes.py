@@ -122,6 +122,10 @@ def test_scores_that_were_moved_are_named_and_those_not_checked_said_so() -> Non
         "Of 2 fits scored again, 1 differ from what is stored: scores belong to other images."
     )
     assert verdicts(name_causes(STUDY, evidence()))[cause] == "cannot be told"
+    # moved scores look like batch statistics that do not fit: right when scored again, wrong as stored
+    hidden = name_causes(STUDY, evidence(order_check=moved, waterfall=waterfall(recomputed=(0.4, 0.3, 0.5))))
+    assert named(hidden) == [cause]
+    assert verdicts(hidden)["stored batch statistics do not fit the images"] == "cannot be told"
 
 
 def test_shared_persons_are_named() -> None:
