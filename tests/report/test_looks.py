@@ -24,8 +24,8 @@ def _probe(source: str, auc: float, reach: float = 0.02, against: str = "PA") ->
     [
         (0.9, 0.7, "The fitted features tell view better than untrained ones: training brought some of it in."),
         (0.9, 0.91, "The fitted features tell view; so do untrained ones: the image gives it away."),
-        (0.7, 0.9, "The fitted features tell view, though less well than untrained ones: training did not bring it "
-         "in."),
+        (0.7, 0.9, "The fitted features tell view, though less well than untrained ones: training did not bring "
+         "it in."),
         (0.51, 0.9, "view: not shown."),
         (0.53, 0.51, "The fitted features tell view; of untrained ones it is not shown."),
     ],
