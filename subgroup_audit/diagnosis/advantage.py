@@ -166,7 +166,8 @@ def _fieller_end(pool: Any, shares: Floats, share: float, side: int, level: floa
     def excess(r: float) -> float:
         weights = np.concatenate([[1.0 - r], -shares])
         variance, df = pool.variance(weights)
-        reach = float(student.ppf(0.5 + level / 2.0, df)) * np.sqrt(variance)
+        # without variance there are no degrees of freedom either
+        reach = float(student.ppf(0.5 + level / 2.0, df)) * np.sqrt(variance) if variance > 0 else 0.0
         return abs(float(weights @ values) + r / 2.0) - float(reach)
 
     step = 0.01
