@@ -88,12 +88,12 @@ def _answers(study: Study, fit: _Fit, evidence: Evidence) -> Iterator[_Answer]:
     margin = study.analysis.margin
     order = _order(fit, evidence)
     norm = _batch_norm(main, margin, hidden=[order.cause] if order.verdict == FOUND else [])
-    yield order
-    yield norm
-    yield _leak(fit, evidence)
-    yield _overfitting(main, margin, hidden=[a.cause for a in (order, norm) if a.verdict == FOUND])
+    leak = _leak(fit, evidence)
+    first = [answer.cause for answer in (order, norm, leak) if answer.verdict == FOUND]
+    yield from (order, norm, leak)
+    yield _overfitting(main, margin, hidden=first)
     yield from _shortcuts(fit, evidence, margin)
-    yield from _groups(study, fit, evidence)
+    yield from _groups(study, fit, evidence, hidden=first)
 
 
 def _order(fit: _Fit, evidence: Evidence) -> _Answer:
@@ -186,7 +186,7 @@ def _shortcuts(fit: _Fit, evidence: Evidence, margin: float) -> Iterator[_Answer
         yield _Answer(cause, FOUND if is_shown else NOT_FOUND, sentence, share, low, high, fit.train_cohort)
 
 
-def _groups(study: Study, fit: _Fit, evidence: Evidence) -> Iterator[_Answer]:
+def _groups(study: Study, fit: _Fit, evidence: Evidence, *, hidden: list[str]) -> Iterator[_Answer]:
     """Subgroup gaps: labels that are wrong in one group, or else a difference that an equal mix leaves."""
     gaps = fit.rows(evidence.contrasts)
     gaps = gaps[(gaps["kind"] == "subgroup_gap")]
@@ -195,7 +195,8 @@ def _groups(study: Study, fit: _Fit, evidence: Evidence) -> Iterator[_Answer]:
         group, other = str(gap["test_group"]), str(gap["other"])
         labels = _labels(study, fit, evidence, group, other)
         yield labels
-        yield _difference(fit, evidence, gap, labels, group, other)
+        first = [*hidden, labels.cause] if labels.verdict == FOUND else hidden
+        yield _difference(fit, evidence, gap, group, other, hidden=first)
 
 
 def _labels(study: Study, fit: _Fit, evidence: Evidence, group: str, other: str) -> _Answer:
@@ -228,7 +229,7 @@ def _labels(study: Study, fit: _Fit, evidence: Evidence, group: str, other: str)
 
 
 def _difference(
-    fit: _Fit, evidence: Evidence, gap: dict[str, Any], labels: _Answer, group: str, other: str
+    fit: _Fit, evidence: Evidence, gap: dict[str, Any], group: str, other: str, *, hidden: list[str]
 ) -> _Answer:
     cause = f"the finding is told less well in {group} than in {other}"
     size, low, high = (_number(gap[name]) for name in ("estimate", "low", "high"))
@@ -239,8 +240,8 @@ def _difference(
         return _Answer(cause, UNKNOWN_YET, str(gap["sentence"]), group=group)
     if gap["verdict"] != "gap" or (_number(gap["p_adjusted"]) or 0.0) > 1.0 - float(gap["confidence_level"]):
         return _Answer(cause, NOT_FOUND, f"{gap['sentence']}", *numbers)
-    if labels.verdict == FOUND:
-        return _Answer(cause, UNKNOWN_YET, "Wrong labels in one group would show the same gap.", *numbers)
+    if hidden:
+        return _Answer(cause, UNKNOWN_YET, f"Another cause comes first: {hidden[0]}.", *numbers)
     ways = None if evidence.case_mix is None else fit.rows(evidence.case_mix)
     if ways is not None:
         ways = ways[(ways["test_group"] == group) & (ways["other"] == other)]

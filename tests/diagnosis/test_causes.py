@@ -136,6 +136,11 @@ def test_shared_persons_are_named() -> None:
     shared = clean.assign(shared_persons=9, share_of_test_images_of_seen_persons=0.7)
     found = name_causes(STUDY, evidence(leakage=shared)).set_index("cause").loc[cause]
     assert found["sentence"] == "70 % of the test images of F are of persons seen in training."
+    gap = {"contrasts": contrast("gap", -0.2, 0.001), "cells": cells(cell(0.7), cell(0.95, seed=1))}
+    hidden = name_causes(STUDY, evidence(leakage=shared, **gap))
+    assert named(hidden) == [cause]
+    difference = hidden.set_index("cause").loc["the finding is told less well in F than in M"]
+    assert difference["sentence"] == f"Another cause comes first: {cause}."
 
 
 def test_an_attribute_that_carries_the_auc_is_named() -> None:
