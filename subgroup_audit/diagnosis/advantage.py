@@ -166,10 +166,11 @@ def _fieller_end(pool: Any, shares: Floats, share: float, side: int, level: floa
     def excess(r: float) -> float:
         weights = np.concatenate([[1.0 - r], -shares])
         variance, df = pool.variance(weights)
-        # without variance there are no degrees of freedom either
-        reach = float(student.ppf(0.5 + level / 2.0, df)) * np.sqrt(variance) if variance > 0 else 0.0
+        reach = float(student.ppf(0.5 + level / 2.0, df)) * np.sqrt(variance)
         return abs(float(weights @ values) + r / 2.0) - float(reach)
 
+    if not excess(share) < 0.0:
+        return None  # no variance was found, and with it no degrees of freedom
     step = 0.01
     while excess(share + side * step) < 0.0:
         step *= 2.0
