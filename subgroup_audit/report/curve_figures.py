@@ -44,7 +44,7 @@ def _crossed(panels: Sequence[CurvePanel], new_figure: NewFigure, short: Short) 
     rows = distinct(panel.train_cohort for panel in panels)
     columns = list(dict.fromkeys((p.model, p.recipe, p.measure) for p in panels))
     figure = new_figure(1.75 * len(columns) + 0.6, 1.3 * len(rows) + 0.6)
-    grid = figure.subplots(len(rows), len(columns), sharex=True, squeeze=False)
+    grid = figure.subplots(len(rows), len(columns), sharex="col", squeeze=False)
     for panel in panels:
         i, j = rows.index(panel.train_cohort), columns.index((panel.model, panel.recipe, panel.measure))
         _draw(grid[i][j], panel)
@@ -61,7 +61,7 @@ def _tiled(panels: Sequence[CurvePanel], tiles: Sequence[Tile], new_figure: NewF
     n_columns = min(TILES_A_ROW, len(tiles))
     n_rows = math.ceil(len(tiles) / n_columns)
     figure = new_figure(1.9 * n_columns + 0.4, 2.5 * n_rows + 0.6)
-    grid = figure.subplots(2 * n_rows, n_columns, sharex=True, squeeze=False, height_ratios=[1.3, 1.0] * n_rows)
+    grid = figure.subplots(2 * n_rows, n_columns, squeeze=False, height_ratios=[1.3, 1.0] * n_rows)
     for axes in grid.flat:
         axes.set_visible(False)
     for number, tile in enumerate(tiles):
@@ -71,6 +71,7 @@ def _tiled(panels: Sequence[CurvePanel], tiles: Sequence[Tile], new_figure: NewF
             _draw(axes, panel)
             axes.set_ylabel(MEASURES[panel.measure], fontsize=6.5)
             if place == 0:
+                axes.tick_params(labelbottom=False)
                 cohort, model, recipe = tile
                 axes.set_title(f"{short(cohort, 30)}\n{short(model, 30)}\n{short(recipe, 30)}", fontsize=6.5)
     _finish(figure, panels)

@@ -46,7 +46,7 @@ class Published:
 
 @dataclass(frozen=True)
 class CurvePanel:
-    """One measure of the fits of one cohort, model and recipe; all panels of a measure share their range."""
+    """One measure of the fits of one cohort, model and recipe; a measure has one range, a recipe one span of epochs."""
 
     train_cohort: str
     model: str
@@ -62,7 +62,7 @@ def curve_panels(history: pd.DataFrame, study: Study) -> list[CurvePanel]:
     """The panels in the study's order: cohort, model, recipe, then AUC, accuracy and loss as far as logged."""
     measures = [name for name in MEASURES if name in history.columns and history[name].notna().any()]
     ranges = {name: _range(history[name], name) for name in measures}
-    last = float(history["epoch"].max())
+    last = history.groupby("recipe")["epoch"].max()  # a recipe of 100 epochs must not squeeze one of 10
     panels = []
     for cohort, model, recipe in _groups(history, study)[:MAX_GROUPS]:
         chosen = history[
@@ -73,7 +73,14 @@ def curve_panels(history: pd.DataFrame, study: Study) -> list[CurvePanel]:
             published = _published(study, name, cohort, model, recipe)
             panels.append(
                 CurvePanel(
-                    cohort, model, recipe, name, lines, (0.0, max(last, 1.0) + 0.5), ranges[name], published
+                    cohort,
+                    model,
+                    recipe,
+                    name,
+                    lines,
+                    (0.0, max(float(last[recipe]), 1.0) + 0.5),
+                    ranges[name],
+                    published,
                 )
             )
     return panels
