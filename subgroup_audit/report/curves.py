@@ -46,7 +46,7 @@ class Published:
 
 @dataclass(frozen=True)
 class CurvePanel:
-    """One measure of the fits of one cohort, model and recipe; a measure has one range, a recipe one span of epochs."""
+    """One measure of the fits of one cohort, model and recipe; a measure has one range, a recipe one span."""
 
     train_cohort: str
     model: str
