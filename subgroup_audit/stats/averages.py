@@ -22,7 +22,7 @@ from subgroup_audit.stats.inputs import (
     check_level,
     check_scores,
 )
-from subgroup_audit.stats.intervals import MIN_PERSONS, judge_cell, patient_df, satterthwaite
+from subgroup_audit.stats.intervals import MIN_PERSONS, is_near_end, judge_cell, patient_df, satterthwaite
 from subgroup_audit.stats.limits import AucLimits
 from subgroup_audit.stats.mixes import (
     AdjustedGap,
@@ -302,10 +302,9 @@ def _average_limits(cells: Sequence[AucComponents], shares: FloatArray) -> AucLi
     m = count(cell.n_persons_positive for cell in cells)
     n = count(cell.n_persons_negative for cell in cells)
     error = math.sqrt(variance) if variance > 0.0 else math.nan
-    room = 1.0 / max(m, n)
-    if not error > 0.0 or not room < value < 1.0 - room:
+    if not error > 0.0 or is_near_end(value, max(m, n)):
         return AucLimits("newcombe 5", value, error, math.inf, m, n)
-    return AucLimits("logit", value, error, df, m, n)
+    return AucLimits("logit", value, error, df, m, n, spans_newcombe=is_near_end(value, min(m, n)))
 
 
 def _stratum_shares(

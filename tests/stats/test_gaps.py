@@ -17,6 +17,7 @@ from subgroup_audit.stats import (
     auc_covariance,
     auc_gap,
     auc_spread,
+    average_auc,
     average_over_seeds,
     estimate_auc,
     permutation_gap_test,
@@ -297,3 +298,12 @@ def test_permutation_test_refuses_a_person_in_both_groups():
     with pytest.raises(StatisticsError) as raised:
         permutation_gap_test([0, 1, 0, 1], [1, 2, 3, 4], [True, True, False, False], person=[1, 2, 2, 3])
     assert str(raised.value) == "a permutation test needs groups of different persons, but 1 are in both"
+
+
+def test_the_mean_of_one_auc_near_one_has_the_auc_s_own_interval() -> None:
+    labels = [1] * 5 + [0] * 40
+    scores = [9.0, 8.0, 7.0, 6.0, 2.5, 5.0, *[0.1 * place for place in range(39)]]
+    cell = auc_components(labels, scores, person=list(range(45)))
+    assert 1 - 1 / 5 < cell.auc < 1 - 1 / 40
+    alone, mean = estimate_auc(cell), average_auc([cell])
+    assert (mean.low, mean.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
