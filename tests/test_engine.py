@@ -48,8 +48,9 @@ def _prepare(study: Study, place: Place) -> list[steps.PreparedFit]:
     with folder.held():
         source = _do(study, place, folder, steps.source_step(study, place.root), steps.read_source)
         pixels = _do(study, place, folder, steps.pixels_step(study, source), steps.decode_pixels, source)
-        step = steps.cohorts_step(study, source, pixels)
-        cohorts = _do(study, place, folder, step, steps.build_cohorts, source, pixels)
+        copies = _do(study, place, folder, steps.copies_step(pixels), steps.find_copies, source, pixels)
+        step = steps.cohorts_step(study, source, pixels, copies)
+        cohorts = _do(study, place, folder, step, steps.build_cohorts, source, pixels, copies)
         manifest = steps.read_manifest(cohorts)
         planned = steps.plan_fits(study, place, manifest, pixels.content, "cpu")
         return steps.prepare_jobs(study, place, folder, planned, manifest, source)

@@ -215,7 +215,7 @@ def test_options_are_checked_with_the_nearest_key(load) -> None:
         "photometric, sex, view; nearest: path",
         "data.options.attributes: ['sex'] are set by `columns`, not as attributes; it is ['sex']",
         "data.options.delimeter: no such key; allowed: attributes, blank_is_negative, columns, delimiter, file, "
-        "image_folder, label_columns, label_separator, label_source, name; nearest: delimiter",
+        "image_folder, image_suffix, label_columns, label_separator, label_source, name; nearest: delimiter",
     ]
 
 
