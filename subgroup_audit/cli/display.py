@@ -83,7 +83,7 @@ class Lines:
     def begin(self, step: str, total: int | None = None) -> None:
         """Say that a step begins."""
         self._step, self._said, self._begun = step, time.monotonic(), time.monotonic()
-        if step == "fits":
+        if step.endswith("fits"):  # the study's own, and those of its controls
             self._fits = [0, total or 0]
         self._print(f"{step}" + (f" ({total})" if total else "") + " ...")
 

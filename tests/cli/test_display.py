@@ -109,3 +109,19 @@ def test_a_run_goes_on_when_nobody_reads_its_progress(tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert (tmp_path / "done").exists()
+
+
+def test_fits_of_controls_are_counted_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    from subgroup_audit.cli.display import Lines
+
+    lines = Lines()
+    for step, total in (("fits", 2), ("control fits", 3)):
+        lines.begin(step, total)
+        for number in range(total):
+            lines.fit_started(f"fit {number}")
+            lines.fit_ended(f"fit {number}", 1.0, "")
+    captured = capsys.readouterr()
+    shown = captured.out + captured.err
+    assert "fit 2 of 2" in shown
+    assert "fit 1 of 3" in shown
+    assert "of 2" not in shown.split("control fits")[1]
