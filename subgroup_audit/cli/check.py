@@ -19,16 +19,60 @@ from subgroup_audit.cli.check_options import (
     value_words,
     write_outputs,
 )
+from subgroup_audit.cli.panels import command_with
 from subgroup_audit.cli.places import CacheFolder
 
 HELP_OF_EXIT = (
     "Exits 0 no gap, 1 gap, 2 wrong input, 3 internal error, 4 undecided with --strict, 5 not estimable."
 )
+# The help's panels, in the order of the questions that a user has.
+PANELS = {
+    "What the columns are": (
+        "label",
+        "score",
+        "group",
+        "person",
+        "image",
+        "split",
+        "model",
+        "finding",
+        "intersect",
+        "bands",
+    ),
+    "What the values mean": ("scores", "positive", "negative", "uncertain", "allow_missing_scores", "encoding"),
+    "What is judged, and how": (
+        "metric",
+        "measure",
+        "margin",
+        "policy",
+        "reference",
+        "threshold",
+        "threshold_from",
+        "min_persons",
+        "confidence",
+        "resamples",
+        "seed",
+    ),
+    "What comes out": ("output_format", "output", "model_card", "suppress_below", "strict", "exit_zero"),
+    "Where FILE is a model": (
+        "study",
+        "data",
+        "dataset",
+        "weights",
+        "entry_point",
+        "outputs",
+        "normalise",
+        "image_size",
+        "channels",
+        "device",
+        "cache",
+    ),
+}
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("check", epilog=HELP_OF_EXIT)(check)
+    app.command("check", cls=command_with(PANELS), epilog=HELP_OF_EXIT)(check)
 
 
 def check(

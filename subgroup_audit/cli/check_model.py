@@ -14,24 +14,20 @@ from subgroup_audit.errors import ModelError
 if TYPE_CHECKING:
     import pandas as pd
 
-Study = Annotated[Path | None, typer.Option("--study", help="Of a model: study file; its test images are scored.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Of a model: folder of the images and their labels.")]
-Dataset = Annotated[
-    str | None, typer.Option("--dataset", help="Of a model without a study: rsna, nih, chexpert, ...")
-]
+Study = Annotated[Path | None, typer.Option("--study", help="Study file; its test images are scored.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of the images and their labels.")]
+Dataset = Annotated[str | None, typer.Option("--dataset", help="Without a study: rsna, nih, chexpert, ...")]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Of timm:NAME: safetensors or .pth file.")]
 EntryPoint = Annotated[
     bool, typer.Option("--entry-point", help="FILE is package.module:function; runs that code of yours.")
 ]
-Outputs = Annotated[
-    str | None, typer.Option(help="Of a model: logits, softmax or probabilities [default: by their range].")
-]
+Outputs = Annotated[str | None, typer.Option(help="Logits, softmax or probabilities [default: by their range].")]
 Normalise = Annotated[
-    str | None, typer.Option(help="Of a model: imagenet, unit, signed, xrv, none, or MEAN,STD.", metavar="RULE")
+    str | None, typer.Option(help="imagenet, unit, signed, xrv, none, or MEAN,STD.", metavar="RULE")
 ]
-ImageSize = Annotated[int | None, typer.Option("--image-size", help="Of a model: side of its input, px.")]
-Channels = Annotated[int | None, typer.Option(help="Of a model: 1 or 3.")]
-Device = Annotated[str | None, typer.Option(help="Of a model: cpu, cuda, cuda:N, mps or auto [default: cpu].")]
+ImageSize = Annotated[int | None, typer.Option("--image-size", help="Side of its input, px.")]
+Channels = Annotated[int | None, typer.Option(help="1 or 3.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N, mps or auto [default: cpu].")]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from subgroup_audit.cli import app
 from subgroup_audit.cli.run import _without_folders
@@ -152,3 +154,15 @@ def test_a_report_does_not_tell_where_a_machine_keeps_its_files() -> None:
         "here/there",
         "--keep-going",
     ]
+
+
+def test_every_option_of_check_stands_in_one_panel_and_is_named_in_words() -> None:
+    from subgroup_audit.cli.check import PANELS, check
+
+    named = [name for names in PANELS.values() for name in names]
+    assert len(named) == len(set(named))
+    assert set(named) == set(inspect.signature(check).parameters) - {"file"}
+    shown = CliRunner().invoke(app, ["check", "--help"]).output
+    assert all(f"{title}:" in shown for title in PANELS)
+    assert "--margin WORD" in shown
+    assert "list[" not in shown
