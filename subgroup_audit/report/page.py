@@ -24,10 +24,10 @@ from subgroup_audit.report.gaps import VERDICT_KEYS, Dumbbell, dumbbell, forest
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
 from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
 from subgroup_audit.report.origins import origin
+from subgroup_audit.report.paper_figures import write_figures
 from subgroup_audit.report.saliency import looks
 from subgroup_audit.report.samples import pictures_by_cohort
 from subgroup_audit.report.spreads import spread_table, worst_group_sentences
-from subgroup_audit.report.static import write_figures
 from subgroup_audit.report.survival import SHOWN_AT_ONCE, reading_of_way, survival
 from subgroup_audit.report.tables import report_tables, to_csv, write_tables
 from subgroup_audit.report.waterfall import reading_of_stage, waterfalls

@@ -22,7 +22,7 @@ from subgroup_audit.report.controls import (
     shuffled_sentences,
 )
 from subgroup_audit.report.page import render_page
-from subgroup_audit.report.static import figure_makers, write_figures
+from subgroup_audit.report.paper_figures import figure_makers, write_figures
 from subgroup_audit.report.tables import paper_table, report_tables
 from subgroup_audit.schema import CONTROL_COLUMNS, CohortManifest, Predictions
 from subgroup_audit.study import Study

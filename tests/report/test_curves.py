@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from subgroup_audit.report import RunContents
-from subgroup_audit.report.curve_figures import curves_figure
 from subgroup_audit.report.curves import curve_panels, figure_spec
-from subgroup_audit.report.static import _figure, short
+from subgroup_audit.report.paper_figures import ONE_COLUMN
+from subgroup_audit.report.paper_figures.curves import curves_figure
 from subgroup_audit.study import Study
 
 
@@ -103,7 +103,7 @@ def test_published_figures_stand_beside_the_curves_of_their_fits(listed_fits: tu
 def test_a_study_that_lists_fifteen_fits_has_fifteen_tiles_of_score_and_loss(
     listed_fits: tuple[pd.DataFrame, Study],
 ) -> None:
-    figure = curves_figure(curve_panels(*listed_fits), _figure, short)
+    figure = curves_figure(curve_panels(*listed_fits), ONE_COLUMN)
     drawn = [axes for axes in figure.axes if axes.get_visible()]
     assert len(drawn) == 30
     assert [axes.get_ylabel() for axes in drawn].count("Loss") == 15
@@ -118,5 +118,5 @@ def test_a_study_that_lists_fifteen_fits_has_fifteen_tiles_of_score_and_loss(
 
 
 def test_where_everything_crosses_the_figure_is_a_grid(contents: RunContents) -> None:
-    figure = curves_figure(curve_panels(contents.history, contents.study), _figure, short)
+    figure = curves_figure(curve_panels(contents.history, contents.study), ONE_COLUMN)
     assert len(figure.axes) == 5 * 4

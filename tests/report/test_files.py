@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from subgroup_audit.report import RunContents
-from subgroup_audit.report.static import figure_makers, short
+from subgroup_audit.report.paper_figures import figure_makers
+from subgroup_audit.report.paper_figures.style import short
 from subgroup_audit.report.tables import latex_text, paper_table, report_tables, to_latex, to_markdown
 
 PAPER = ("matrix", "gaps", "waterfall", "fits", "table1", "flow", "leakage")

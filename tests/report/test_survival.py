@@ -11,7 +11,7 @@ import pytest
 
 from subgroup_audit.report import RunContents
 from subgroup_audit.report.page import render_page, section_order
-from subgroup_audit.report.static import figure_makers, write_figures
+from subgroup_audit.report.paper_figures import figure_makers, write_figures
 from subgroup_audit.report.survival import (
     MAX_COMPARISONS,
     comparison_sentences,

@@ -13,7 +13,7 @@ import pytest
 
 from subgroup_audit.report import Problem, RunContents
 from subgroup_audit.report.page import render_page, section_order
-from subgroup_audit.report.static import figure_makers, write_figures
+from subgroup_audit.report.paper_figures import figure_makers, write_figures
 from subgroup_audit.report.tables import paper_table, report_tables, to_latex
 from subgroup_audit.report.waterfall import (
     MAX_WATERFALLS,

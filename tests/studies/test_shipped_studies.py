@@ -13,7 +13,7 @@ from subgroup_audit import engine, pipeline
 from subgroup_audit.engine import FitFailure, FitJob
 from subgroup_audit.pipeline import RunOptions, RunSummary, run_study
 from subgroup_audit.plan import plan_run
-from subgroup_audit.report import static
+from subgroup_audit.report.paper_figures import files
 from subgroup_audit.steps import Place
 from subgroup_audit.study import Study
 from subgroup_audit.study_file import load_study
@@ -44,7 +44,7 @@ def in_this_process() -> Any:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "run_fits", run_here)
-        patch.setattr(static, "FORMATS", ("svg",))
+        patch.setattr(files, "FORMATS", ("svg",))
         yield
 
 

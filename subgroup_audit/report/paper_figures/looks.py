@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 from subgroup_audit.report.contents import HeatMaps, distinct
 from subgroup_audit.report.encoding import SOURCES, ProbeLine, Probes
+from subgroup_audit.report.paper_figures.style import INK, SOFT, TRAIN, VAL, Layout, new_figure, short
 from subgroup_audit.report.saliency import most_heat, panel_cells, times_even
 from subgroup_audit.study import Study
 
-INK, SOFT, RULE = "#1b1f24", "#5b6472", "#d5d9df"
-MARKS = {"model": ("s", INK), "fitted": ("o", "#0067a5"), "untrained": ("D", "#b84300"), "shuffled": ("x", SOFT)}
+MARKS = {"model": ("s", INK), "fitted": ("o", VAL), "untrained": ("D", TRAIN), "shuffled": ("x", SOFT)}
 MAX_BLOCKS = 9
 MAX_COLUMNS = 12
 
-NewFigure = Callable[[float, float], Any]
 
-
-def probes_figure(found: Probes, new_figure: NewFigure, short: Callable[[str, int], str]) -> Any:
+def probes_figure(found: Probes, layout: Layout) -> Any:
     """Probes by training cohort: a row per question, a mark per source with its interval."""
     blocks = found.blocks[:MAX_BLOCKS]
     heights = [len(block.lines) + 1 for block in blocks]
@@ -62,8 +59,7 @@ def heat_figure(
     found: HeatMaps,
     key: tuple[str, str, str],
     study: Study,
-    new_figure: NewFigure,
-    short: Callable[[str, int], str],
+    layout: Layout,
 ) -> Any:
     """Mean heat maps over mean radiographs: a row per training cohort, a column per test group and label."""
     rows = panel_cells(found.cells, key)

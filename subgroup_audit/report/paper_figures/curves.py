@@ -1,28 +1,22 @@
-"""The paper's learning curves: a grid where cohorts, models and recipes cross, else a tile for every fit.
-
-Figures come from `new_figure(width, height)` in inches, and long names are cut by `short`: both are `static`'s,
-which calls these functions.
-"""
+"""The paper's learning curves: a grid where cohorts, models and recipes cross, else a tile for every fit."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from subgroup_audit.report.contents import distinct
 from subgroup_audit.report.curves import MEASURES, CurvePanel
+from subgroup_audit.report.paper_figures.style import INK, TRAIN, VAL, Layout, new_figure, short
 
-TRAIN, VAL, INK = "#b84300", "#0067a5", "#1b1f24"
 PUBLISHED = {"train": TRAIN, "val": VAL, "test": INK}
 TILES_A_ROW = 5
 
-NewFigure = Callable[[float, float], Any]
-Short = Callable[[str, int], str]
 Tile = tuple[str, str, str]
 
 
-def curves_figure(panels: Sequence[CurvePanel], new_figure: NewFigure, short: Short) -> Any:
+def curves_figure(panels: Sequence[CurvePanel], layout: Layout) -> Any:
     """AUC, accuracy and loss by epoch, a thin line per seed.
 
     A row per cohort and a column per model and measure where every cohort has every one of them; otherwise, as in
@@ -32,15 +26,15 @@ def curves_figure(panels: Sequence[CurvePanel], new_figure: NewFigure, short: Sh
     n_cohorts = len(distinct(panel.train_cohort for panel in panels))
     n_kinds = len({tile[1:] for tile in tiles})
     if len(tiles) < n_cohorts * n_kinds:
-        return _tiled(panels, tiles, new_figure, short)
-    return _crossed(panels, new_figure, short)
+        return _tiled(panels, tiles, layout)
+    return _crossed(panels, layout)
 
 
 def _tile(panel: CurvePanel) -> Tile:
     return panel.train_cohort, panel.model, panel.recipe
 
 
-def _crossed(panels: Sequence[CurvePanel], new_figure: NewFigure, short: Short) -> Any:
+def _crossed(panels: Sequence[CurvePanel], layout: Layout) -> Any:
     rows = distinct(panel.train_cohort for panel in panels)
     columns = list(dict.fromkeys((p.model, p.recipe, p.measure) for p in panels))
     figure = new_figure(1.75 * len(columns) + 0.6, 1.3 * len(rows) + 0.6)
@@ -56,7 +50,7 @@ def _crossed(panels: Sequence[CurvePanel], new_figure: NewFigure, short: Short) 
     return figure
 
 
-def _tiled(panels: Sequence[CurvePanel], tiles: Sequence[Tile], new_figure: NewFigure, short: Short) -> Any:
+def _tiled(panels: Sequence[CurvePanel], tiles: Sequence[Tile], layout: Layout) -> Any:
     """A tile per fit, in rows of `TILES_A_ROW`: the score that was published of it, or AUC, above the loss."""
     n_columns = min(TILES_A_ROW, len(tiles))
     n_rows = math.ceil(len(tiles) / n_columns)

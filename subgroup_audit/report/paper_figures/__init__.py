@@ -1,0 +1,7 @@
+"""The paper's figures, drawn with matplotlib from the same rows as the page, at a journal's width."""
+
+from subgroup_audit.report.paper_figures.files import write_figures
+from subgroup_audit.report.paper_figures.makers import figure_makers
+from subgroup_audit.report.paper_figures.style import LAYOUTS, ONE_COLUMN, Layout
+
+__all__ = ["LAYOUTS", "ONE_COLUMN", "Layout", "figure_makers", "write_figures"]

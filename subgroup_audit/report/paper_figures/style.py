@@ -1,0 +1,121 @@
+"""How the paper's figures look: journal layouts, letters, colours and marks.
+
+Lengths are millimetres and letters are points, as instructions to authors state them. matplotlib is imported
+when a figure is made. No pyplot, so no state is shared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from unicodedata import category
+
+MM_PER_INCH = 25.4
+LONGEST_NAME = 44
+INK, SOFT, RULE, BAND = "#1b1f24", "#5b6472", "#d5d9df", "#dfe9f3"
+TRAIN, VAL = "#b84300", "#0067a5"
+# Verdicts differ by mark and by word; the colours only repeat them.
+COLOURS = {"gap": "#b84300", "equal": "#00704f", "inconclusive": SOFT, "absent": SOFT, "descriptive": SOFT}
+MARKERS = {"gap": "D", "equal": "o", "inconclusive": "o", "absent": "x", "descriptive": "s"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How large a figure is printed.
+
+    Attributes
+    ----------
+    name : what `--journal` says
+    width : of a figure, mm
+    full_width : of a page's text, mm: for a figure that is not legible within `width`
+    height : of the tallest figure, mm
+    font, small : size of letters, points; nothing is smaller than 6
+    dpi : dots per inch of the PNG at its printed size
+    """
+
+    name: str
+    width: float
+    full_width: float
+    height: float = 225.0
+    font: float = 7.5
+    small: float = 6.5
+    dpi: int = 300
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the figure has the width of two columns."""
+        return self.width >= self.full_width
+
+    def widened(self) -> Layout:
+        """The same journal's layout over the full width."""
+        return replace(self, width=self.full_width)
+
+    def figure(self, height: float) -> Any:
+        """A new, empty figure of the layout's width and so many mm of height."""
+        return new_figure(self.width / MM_PER_INCH, min(height, self.height) / MM_PER_INCH)
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    layout.name: layout for layout in (Layout("one-column", 88, 180), Layout("two-column", 180, 180))
+}
+ONE_COLUMN = LAYOUTS["one-column"]
+
+
+def style_of(layout: Layout) -> dict[str, Any]:
+    """matplotlib's settings for a layout."""
+    return {
+        "font.size": layout.font,
+        "font.family": "DejaVu Sans",
+        "axes.titlesize": layout.font,
+        "axes.labelsize": layout.font,
+        "xtick.labelsize": layout.small,
+        "ytick.labelsize": layout.small,
+        "legend.fontsize": layout.small,
+        "lines.linewidth": 1.0,
+        "axes.linewidth": 0.6,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "pdf.fonttype": 42,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "subgroup_audit",
+        "text.parse_math": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": SOFT,
+        "hatch.linewidth": 0.6,
+    }
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of so many inches that can be saved."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def file_name(key: str) -> str:
+    """A name as part of a file name: letters, digits, dots and dashes, of at most 60 characters.
+
+    >>> file_name("macro mean / resnet50 / default")
+    'macro-mean-resnet50-default'
+    """
+    return re.sub(r"[^A-Za-z0-9.]+", "-", key).strip("-.")[:60] or "unnamed"
+
+
+def short(name: str, longest: int = LONGEST_NAME) -> str:
+    """The name on one line, without invisible marks, cut with an ellipsis where it is too long for a figure."""
+    visible = "".join(letter for letter in name if category(letter) != "Cf")
+    flat = " ".join(visible.split())
+    return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"
+
+
+def row_name(label: str, context: str) -> str:
+    """A row's name with its context in brackets."""
+    return f"{label} ({context})" if context else label
