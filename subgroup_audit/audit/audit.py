@@ -20,7 +20,7 @@ from subgroup_audit.schema import AuditResult, CohortManifest, Predictions
 from subgroup_audit.stats import PersonDraws
 from subgroup_audit.study import Study
 
-VERSION = 3
+VERSION = 4
 
 
 def audit_predictions(
@@ -71,7 +71,7 @@ def audit_predictions(
         settings,
         spreads=spread_rows(study, cells, macros),
         case_mix=case_mix_rows(study, [pair for pair in pairs if isinstance(pair, Pair)], cells, scores, draws),
-        accuracies=fit_accuracies(study, manifest, predictions),
+        accuracies=fit_accuracies(study, manifest, predictions, cells, macros),
     )
 
 

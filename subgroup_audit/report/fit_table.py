@@ -9,20 +9,22 @@ import pandas as pd
 
 from subgroup_audit.report.contents import RunContents, rows_of
 from subgroup_audit.report.curves import published_of
-from subgroup_audit.report.numerals import ABSENT, count, decimal, duration, is_number
+from subgroup_audit.report.numerals import ABSENT, count, decimal, duration, interval, is_number
 from subgroup_audit.schema import SPLITS
 
 NAMES = ["train_cohort", "model", "recipe", "seed"]
 
 
 _MEASURES: Mapping[str, str] = {"auc": "AUC", "accuracy": "accuracy"}
+_STORED: Mapping[str, str] = {"accuracy": "accuracy", "accuracy_low": "low", "accuracy_high": "high"}
 
 
 def fit_table(contents: RunContents) -> pd.DataFrame | None:
-    """One row per fit: epochs, kept_epoch, seconds; accuracy by split with test images and AUC; reported figures.
+    """One row per fit: epochs, kept_epoch, seconds; accuracy by split and test AUC with limits; reported figures.
 
-    `seconds` is the time of all epochs, training and validation. `reported` holds in words what was published of
-    the fit's own cohort. None where a run holds no history or no accuracy.
+    `seconds` is the time of all epochs, training and validation. Limits are for the one fit, persons as clusters.
+    `reported` holds in words what was published of the fit's own cohort. None where a run holds no history or no
+    accuracy.
     """
     history = contents.history
     result = contents.result
@@ -40,27 +42,20 @@ def _fit_row(contents: RunContents, names: dict[str, Any], fit: pd.DataFrame) ->
         "epochs": int(fit["epoch"].max()),
         "kept_epoch": int(kept.iloc[0]) if len(kept) else None,
         "seconds": float(fit["seconds"].sum()),
-        **_accuracies(contents, str(fit["fit_id"].iloc[0])),
-        "test_auc": _test_auc(contents, str(fit["fit_id"].iloc[0]), names["train_cohort"]),
+        **_measured(contents, str(fit["fit_id"].iloc[0])),
         "reported": "; ".join(f"{r.split} {_MEASURES[r.metric]} {r.value:g} ({r.label})" for r in found),
     }
 
 
-def _accuracies(contents: RunContents, fit_id: str) -> dict[str, Any]:
+def _measured(contents: RunContents, fit_id: str) -> dict[str, Any]:
+    """Accuracy by split, AUC of the test split, each with its limits; None where a run holds none."""
     stored = contents.result.accuracies if contents.result is not None else None
     own = {row["split"]: row for row in rows_of(stored) if row["fit_id"] == fit_id}
-    shares = {f"{split}_accuracy": own.get(split, {}).get("accuracy") for split in SPLITS}
-    return {**shares, "n_test": own.get("test", {}).get("n_labels")}
-
-
-def _test_auc(contents: RunContents, fit_id: str, cohort: str) -> float | None:
-    """The AUC of the finding that speaks for all: the macro mean, stored last, where there is one."""
-    if contents.result is None:
-        return None
-    fits = contents.result.fits
-    own = fits[(fits["fit_id"] == fit_id) & (fits["split"] == "test") & (fits["test_group"] == cohort)]
-    values = [float(value) for value in own["auc"] if is_number(value)]
-    return values[-1] if values else None
+    found = {f"{split}_{out}": own.get(split, {}).get(name) for split in SPLITS for out, name in _STORED.items()}
+    test = own.get("test", {})
+    counts = {"n_test": test.get("n_labels"), "n_test_patients": test.get("n_patients")}
+    aucs = {f"test_{name}": test.get(name) for name in ("auc", "auc_low", "auc_high")}
+    return {**found, **counts, **aucs, "confidence_level": test.get("confidence_level")}
 
 
 def fit_line(row: Mapping[str, Any]) -> dict[str, str]:
@@ -73,10 +68,17 @@ def fit_line(row: Mapping[str, Any]) -> dict[str, str]:
         "Epochs": count(row["epochs"]),
         "Kept": count(row["kept_epoch"]) if is_number(row["kept_epoch"]) else ABSENT,
         "Time": duration(row["seconds"]),
-        "Accuracy: training": decimal(row["train_accuracy"]),
-        "Validation": decimal(row["val_accuracy"]),
-        "Test": decimal(row["test_accuracy"]),
+        "Accuracy: training": _with_limits(row, "train_accuracy"),
+        "Validation": _with_limits(row, "val_accuracy"),
+        "Test": _with_limits(row, "test_accuracy"),
         "Test images": count(row["n_test"]),
-        "Test AUC": decimal(row["test_auc"]),
+        "Test AUC": _with_limits(row, "test_auc"),
         "Reported": str(row["reported"]) or ABSENT,
     }
+
+
+def _with_limits(row: Mapping[str, Any], name: str) -> str:
+    """A number with its interval behind it, '0.912 (0.880 to 0.936)'."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    limits = f" ({interval(low, high)})" if is_number(low) and is_number(high) else ""
+    return f"{decimal(row[name])}{limits}"

@@ -9,7 +9,7 @@ import pandas as pd
 from subgroup_audit.audit import audit_predictions
 from subgroup_audit.audit.audit import VERSION as AUDIT_VERSION
 from subgroup_audit.diagnosis import metadata_predictions
-from subgroup_audit.schema import AuditResult, CohortManifest, Predictions
+from subgroup_audit.schema import ACCURACY_COLUMNS, AuditResult, CohortManifest, Predictions
 from subgroup_audit.steps.place import Doing
 from subgroup_audit.store import Done, Step, read_frames, read_json, write_frames, write_json
 from subgroup_audit.study import Study
@@ -61,6 +61,8 @@ def audit_cells(doing: Doing) -> None:
 def read_result(audit: Done) -> AuditResult:
     """The result of a finished audit step."""
     frames = read_frames(audit.folder, RESULT_FRAMES)
+    if frames["accuracies"] is not None:  # a run of before these had limits still shows the rest
+        frames["accuracies"] = frames["accuracies"].reindex(columns=[column.name for column in ACCURACY_COLUMNS])
     return AuditResult(**frames, settings=read_json(audit.folder / "settings.json"))  # type: ignore[arg-type]
 
 
