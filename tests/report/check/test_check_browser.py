@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import WIDTHS, open_page, scroll_through
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
-
-WIDTHS = (360, 768, 1440)
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium without a screen."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=found, args=QUIET)
-        yield started
-        started.close()
-
-
-def open_page(browser: Any, path: Path, width: int = 1440, scheme: str = "light") -> tuple[Any, list[str]]:
-    """The opened page, and a list that fills with errors and requests."""
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-    page.on("request", lambda request: heard.append(request.url) if request.url.startswith("http") else None)
-    page.on("dialog", lambda dialog: heard.append(f"dialog: {dialog.message}"))
-    page.goto(path.as_uri())
-    return page, heard
-
-
-def scroll_through(page: Any) -> None:
-    """Bring every part of the page near the screen once."""
-    height = page.evaluate("document.documentElement.scrollHeight")
-    for top in range(0, height, 1000):
-        page.evaluate(f"window.scrollTo({{top: {top}, behavior: 'instant'}})")
-        page.wait_for_timeout(60)
-    for _ in range(100):
-        if page.locator(".plot:visible:not([data-drawn])").count() == 0:
-            return
-        page.wait_for_timeout(100)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

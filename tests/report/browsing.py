@@ -1,0 +1,55 @@
+"""A browser for the tests: started once, quiet, cut off from every network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WIDTHS = (360, 768, 1440)
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# Anything but the file itself and what it holds within is a request that no page of ours may make.
+INSIDE = ("file:", "data:", "blob:")
+
+
+@contextmanager
+def start_chromium() -> Iterator[Any]:
+    """Chromium without a screen; the test is skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=found, args=QUIET)
+        yield started
+        started.close()
+
+
+def open_page(
+    browser: Any, path: Path, width: int = 1440, scheme: str = "light", height: int = 900
+) -> tuple[Any, list[str]]:
+    """The opened page, offline, and a list that fills with errors, requests and dialogs."""
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    heard: list[str] = []
+    page.context.set_offline(True)
+    page.on("console", lambda message: heard.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+    page.on("request", lambda asked: None if asked.url.startswith(INSIDE) else heard.append(asked.url))
+    page.on("dialog", lambda dialog: heard.append(f"dialog: {dialog.message}"))
+    page.goto(path.as_uri())
+    return page, heard
+
+
+def scroll_through(page: Any) -> None:
+    """Bring every part of the page near the screen once, and wait until every visible figure is drawn."""
+    height = page.evaluate("document.documentElement.scrollHeight")
+    for top in range(0, height, 1200):
+        page.evaluate(f"window.scrollTo({{top: {top}, behavior: 'instant'}})")
+        page.wait_for_timeout(30)
+    page.wait_for_function(
+        "![...document.querySelectorAll('.plot:not([data-drawn])')].some(p => p.checkVisibility())"
+    )
