@@ -12,7 +12,20 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from subgroup_audit.cli import check, cohort, doctor, init, leakage, phantom, power, predict, report, run, schema
+from subgroup_audit.cli import (
+    check,
+    cohort,
+    doctor,
+    fetch,
+    init,
+    leakage,
+    phantom,
+    power,
+    predict,
+    report,
+    run,
+    schema,
+)
 from subgroup_audit.cli.streams import silence
 from subgroup_audit.errors import AuditError
 
@@ -65,7 +78,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, check, cohort, leakage, power, report, predict, phantom, init, schema, doctor):
+for command in (run, check, cohort, leakage, power, report, predict, phantom, fetch, init, schema, doctor):
     command.register(app)
 
 
