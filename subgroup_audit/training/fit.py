@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from subgroup_audit.errors import TrainingError
 from subgroup_audit.schema import History, Predictions, Stages
@@ -32,10 +31,12 @@ from subgroup_audit.training.data import Labels, cut_in_order, read_labels, sele
 from subgroup_audit.training.feeding import FeatureFeed, Feeding, ImageFeed, choose_feeding
 from subgroup_audit.training.fitted import describe_model, eval_batch_size
 from subgroup_audit.training.loop import Examples, Phase, Progress, Task, infer, seeded, train_epochs
+from subgroup_audit.training.measured import default_cache
 from subgroup_audit.training.precision import Compute, choose_compute, same_kernels
 from subgroup_audit.training.recipe import Schedule, make_loss, make_optimiser, to_scores
 from subgroup_audit.training.spec import BatchCallback, EpochReport, FitOutcome, FitSpec, FloatArray, Pixels
 from subgroup_audit.training.trainable import TrainablePart, select_trainable
+from subgroup_audit.training.trunk_features import trunk_features
 
 EpochCallback = Callable[[EpochReport], None]
 
@@ -58,6 +59,7 @@ class _Fit:
     compute: Compute
     feeding: Feeding
     notes: list[str]
+    cache: Path
     on_epoch: EpochCallback | None = None
     on_batch: BatchCallback | None = None
     resumed_after: int = 0
@@ -94,7 +96,7 @@ def run_fit(
     folder : is made; an unfinished run of the same fit in it is resumed
     on_epoch : called after each epoch
     on_batch : called with epoch (0 while predicting), batches done, and batches in all
-    cache : folder of measured precisions; absent: the user's cache
+    cache : folder of measured precisions and of features of frozen trunks; absent: the user's cache
 
     Raises
     ------
@@ -165,7 +167,7 @@ def _build(spec: FitSpec, pixels: Pixels, n_images: int, *, device: str, folder:
     notes = [*built.notes, *([note] if note else [])]
     if size > pixels.size:
         notes.append(f"images are stored at {pixels.size} px and enlarged to {size} px")
-    return _Fit(spec, pixels, device, folder, built, part, compute, feeding, notes)
+    return _Fit(spec, pixels, device, folder, built, part, compute, feeding, notes, cache or default_cache())
 
 
 def _image_feed(fit: _Fit, labels: Labels, *, is_training: bool) -> ImageFeed:
@@ -194,21 +196,16 @@ def _uses_features(fit: _Fit) -> bool:
     return fit.part.is_trunk_constant and is_off(fit.spec.recipe.augmentation)
 
 
-class _TrunkOnly(nn.Module):
-    """The features of a network."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.network.features(images)
-
-
 def _features(fit: _Fit, feed: ImageFeed) -> torch.Tensor:
-    batches = cut_in_order(len(feed.image_ids), eval_batch_size(fit.device))
-    # a clone, since what inference mode made cannot enter a training graph
-    return infer(_TrunkOnly(fit.network), feed, batches, fit.compute, fit.on_batch).clone()
+    return trunk_features(
+        fit.network,
+        feed,
+        fit.compute,
+        folder=fit.cache / "features",
+        batch_size=eval_batch_size(fit.device),
+        first=int(fit.spec.digest[:8], 16),
+        on_batch=fit.on_batch,
+    )
 
 
 def _train(fit: _Fit, train: Labels, val: Labels, data_digest: str) -> Progress:
@@ -314,10 +311,17 @@ def _predict_targets(fit: _Fit, targets: pd.DataFrame) -> tuple[FloatArray, tupl
     fit.feeding, _ = choose_feeding(fit.device, len(image_ids), fit.pixels.size)
     nothing = np.zeros((len(image_ids), len(fit.spec.findings)), dtype=np.float32)
     feed = _image_feed(fit, Labels(image_ids, nothing, nothing > 0), is_training=False)
-    batches = cut_in_order(len(image_ids), eval_batch_size(fit.device))
-    logits = infer(fit.network, feed, batches, fit.compute, fit.on_batch)
-    scores = to_scores(logits, is_multiclass=fit.spec.is_multiclass)
+    scores = to_scores(_logits(fit, feed, fit.on_batch), is_multiclass=fit.spec.is_multiclass)
     return scores.cpu().numpy(), image_ids
+
+
+def _logits(fit: _Fit, feed: ImageFeed, on_batch: BatchCallback | None = None) -> torch.Tensor:
+    """Of the images as the network is now, in evaluation mode, float32 [n, findings] on the device."""
+    batches = cut_in_order(len(feed.image_ids), eval_batch_size(fit.device))
+    if _uses_features(fit):
+        known = FeatureFeed(_features(fit, feed))
+        return infer(fit.network.head, known, batches, fit.compute, on_batch)
+    return infer(fit.network, feed, batches, fit.compute, on_batch)
 
 
 def _score_stages(fit: _Fit, train: Labels, val: Labels, progress: Progress) -> pd.DataFrame:
@@ -350,8 +354,7 @@ def _stage(fit: _Fit, stage: str, split: str, image_ids: Sequence[str], scores: 
 
 def _score(fit: _Fit, labels: Labels) -> FloatArray:
     """Scores of the images as the network is now, in evaluation mode, [n, findings]."""
-    batches = cut_in_order(len(labels), eval_batch_size(fit.device))
-    logits = infer(fit.network, _image_feed(fit, labels, is_training=False), batches, fit.compute)
+    logits = _logits(fit, _image_feed(fit, labels, is_training=False))
     return to_scores(logits, is_multiclass=fit.spec.is_multiclass).cpu().numpy()
 
 
