@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from subgroup_audit.cli import (
     check,
     cohort,
+    compare,
     doctor,
     fetch,
     init,
@@ -78,7 +79,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, check, cohort, leakage, power, report, predict, phantom, fetch, init, schema, doctor):
+COMMANDS = (run, check, compare, cohort, leakage, power, report, predict, phantom, fetch, init, schema, doctor)
+for command in COMMANDS:
     command.register(app)
 
 

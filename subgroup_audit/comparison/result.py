@@ -197,3 +197,17 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
+
+
+def ranked(differences: pd.DataFrame) -> pd.DataFrame:
+    """The differences by importance: verdict, what is judged first, macro means first, size; ties keep order."""
+    order = {verdict: place for place, verdict in enumerate((*VERDICTS, "descriptive"))}
+    keys = pd.DataFrame(
+        {
+            "verdict": differences["verdict"].map(order),
+            "single": differences["finding"] != "macro mean",
+            "size": -differences["estimate"].abs().fillna(-1.0),
+        },
+        index=differences.index,
+    )
+    return differences.loc[keys.sort_values(["verdict", "single", "size"], kind="stable").index]

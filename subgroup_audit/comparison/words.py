@@ -73,3 +73,62 @@ def counts_sentence(counts: Mapping[str, int]) -> str:
         if counts.get(name)
     ]
     return f"Of {n:,} judged comparison{'' if n == 1 else 's'}: {', '.join(parts) or 'none'}."
+
+
+KIND_TITLES: Mapping[str, str] = {
+    "auc": "AUC",
+    "subgroup_gap": "Subgroup gaps",
+    "transfer_gap": "Transfer gaps",
+    "gap_of_gaps": "Gaps of gaps",
+    "generalization_gap": "Train/test gaps",
+}
+# What a narrow table has room for.
+SHORT_VERDICTS: Mapping[str, str] = {
+    "difference": "difference",
+    "inconclusive": "inconclusive",
+    "no difference beyond the margin": "within margin",
+    "not estimable": "not estimable",
+    "identical": "identical",
+    "descriptive": "not judged",
+}
+RESULT_NAMES = {"predictions": "predictions", "estimates": "AUCs", "gaps": "gaps"}
+
+
+def question_words(row: Mapping[str, Any]) -> str:
+    """What a row asks about, in a few words, without finding and model.
+
+    >>> question_words({"kind": "auc", "train_cohort": "F", "test_group": "M", "split": "test", "other": ""})
+    'trained on F, tested on M'
+    """
+    train, test, other = row["train_cohort"], row["test_group"], row["other"]
+    if row["kind"] == "auc":
+        return f"trained on {train}, " + (
+            "its training images" if row["split"] == "train" else f"tested on {test}"
+        )
+    if row["kind"] == "transfer_gap":
+        return f"tested on {test}: trained on {train} minus {other}"
+    if row["kind"] == "gap_of_gaps":
+        return f"{test} minus {other}: trained on {train} minus trained on {other}"
+    if row["kind"] == "generalization_gap":
+        return f"trained on {train}: train minus test"
+    return f"trained on {train}: {test} minus {other}"
+
+
+def same_words(same: Mapping[str, bool]) -> str:
+    """Which results are the same to the digit.
+
+    >>> same_words({"predictions": True, "estimates": True, "gaps": True})
+    'The results are identical: predictions, AUCs and gaps are the same to the digit.'
+    >>> same_words({"predictions": False, "estimates": False})
+    'Not the same to the digit: predictions and AUCs.'
+    """
+    alike = [RESULT_NAMES[name] for name, is_same in same.items() if is_same]
+    apart = [RESULT_NAMES[name] for name, is_same in same.items() if not is_same]
+    if not apart:
+        return f"The results are identical: {_listed(alike)} are the same to the digit."
+    rest = f" The same to the digit: {_listed(alike)}." if alike else ""
+    return f"Not the same to the digit: {_listed(apart)}.{rest}"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
