@@ -97,7 +97,7 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
         )
         audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
         reasons = run.reasons(source, cohorts, predictions, audit, fits, controls)
-        run.report([source, cohorts, samples, *fits, audit, *reasons], predictions)
+        run.report([source, cohorts, samples, *fits, audit, differences, performance, *reasons], predictions)
         return run.summary
 
 
@@ -114,6 +114,10 @@ class _Run:
     summary: RunSummary = field(init=False)
 
     def __post_init__(self) -> None:
+        differences = run.step(steps.differences_step(study, cohorts), steps.compare_cohorts, cohorts)
+        performance = run.step(
+            steps.performance_step(study, cohorts, predictions), steps.measure_performance, cohorts, predictions
+        )
         self.summary = RunSummary(self.folder.path / "report.html", self.folder.path)
         self.device = resolve_device(self.options.device)
 

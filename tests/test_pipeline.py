@@ -23,8 +23,8 @@ from subgroup_audit.study import Study
 from subgroup_audit.study_file import load_study
 
 STEPS = [
-    *("source", "pixels", "copies", "cohorts", "samples", "predictions", "audit", "order", "errors"),
-    *("diagnosis", "causes", "report"),
+    *("source", "pixels", "copies", "cohorts", "samples", "predictions", "audit", "differences", "performance"),
+    *("order", "errors", "diagnosis", "causes", "report"),
 ]
 
 
@@ -129,7 +129,7 @@ def test_a_changed_analysis_keeps_the_fits(finished: tuple[Study, Place, RunSumm
         {**study.model_dump(mode="json"), "analysis": {"margin": 0.1, "n_resamples": 100}}
     )
     summary = _again(changed, place)
-    assert summary.done == ["audit", "diagnosis", "causes", "report"]
+    assert summary.done == ["audit", "performance", "diagnosis", "causes", "report"]
     assert summary.n_fits_reused == 3
 
 

@@ -16,9 +16,14 @@ from subgroup_audit.schema import (
     ADVANTAGE_COLUMNS,
     CAUSE_COLUMNS,
     CONTROL_COLUMNS,
+    DIFFERENCE_COLUMNS,
     ENCODING_COLUMNS,
     ERROR_COUNT_COLUMNS,
+    OPERATING_POINT_COLUMNS,
     ORDER_CHECK_COLUMNS,
+    PERFORMANCE_COLUMNS,
+    PERFORMANCE_CURVE_COLUMNS,
+    PERFORMANCE_GAP_COLUMNS,
     SAME_SCORE_COLUMNS,
     WATERFALL_COLUMNS,
     AuditResult,
@@ -48,6 +53,11 @@ FRAME_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "same_scores": tuple(column.name for column in SAME_SCORE_COLUMNS),
     "encoding": tuple(column.name for column in ENCODING_COLUMNS),
     "advantage": tuple(column.name for column in ADVANTAGE_COLUMNS),
+    "performance": tuple(column.name for column in PERFORMANCE_COLUMNS),
+    "performance_gaps": tuple(column.name for column in PERFORMANCE_GAP_COLUMNS),
+    "performance_curves": tuple(column.name for column in PERFORMANCE_CURVE_COLUMNS),
+    "operating_points": tuple(column.name for column in OPERATING_POINT_COLUMNS),
+    "differences": tuple(column.name for column in DIFFERENCE_COLUMNS),
 }
 
 # The steps whose failure explains why a part is absent, and what the page calls the part.
@@ -66,6 +76,8 @@ PART_STEPS: Mapping[str, tuple[str, ...]] = {
     "causes": ("causes", "diagnosis", "fit"),
     "encoding": ("encoding", "fit", "train"),
     "saliency": ("saliency", "fit", "train"),
+    "performance": ("performance", "predict", "fit", "train"),
+    "differences": ("differences", "cohort"),
 }
 PART_NAMES: Mapping[str, str] = {
     "result": "The audit's estimates and gaps",
@@ -82,6 +94,8 @@ PART_NAMES: Mapping[str, str] = {
     "causes": "What the causes of a gap could be",
     "encoding": "The probes of the features",
     "saliency": "The heat maps",
+    "performance": "Curves, calibration and decisions by group",
+    "differences": "The comparison of the cohorts with each other",
 }
 
 
@@ -166,6 +180,11 @@ class RunContents:
     same_scores: pd.DataFrame | None = None
     encoding: pd.DataFrame | None = None
     advantage: pd.DataFrame | None = None
+    performance: pd.DataFrame | None = None
+    performance_gaps: pd.DataFrame | None = None
+    performance_curves: pd.DataFrame | None = None
+    operating_points: pd.DataFrame | None = None
+    differences: pd.DataFrame | None = None
     saliency: HeatMaps | None = None
     notes: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()

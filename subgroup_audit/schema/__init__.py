@@ -24,6 +24,14 @@ from subgroup_audit.schema.images import (
     SourceTables,
     age_band,
 )
+from subgroup_audit.schema.performance import (
+    CURVES,
+    DIFFERENCE_COLUMNS,
+    OPERATING_POINT_COLUMNS,
+    PERFORMANCE_COLUMNS,
+    PERFORMANCE_CURVE_COLUMNS,
+    PERFORMANCE_GAP_COLUMNS,
+)
 from subgroup_audit.schema.reasons import (
     ADVANTAGE_COLUMNS,
     BOX_HEAT_COLUMNS,
@@ -49,12 +57,17 @@ __all__ = [
     "CHECK_ESTIMATE_COLUMNS",
     "CONTRAST_COLUMNS",
     "CONTROL_COLUMNS",
+    "CURVES",
+    "DIFFERENCE_COLUMNS",
     "ENCODING_COLUMNS",
     "ERROR_COUNT_COLUMNS",
     "ESTIMATE_COLUMNS",
     "FIT_COLUMNS",
     "ORDER_CHECK_COLUMNS",
     "PERSON_ERROR_COLUMNS",
+    "PERFORMANCE_COLUMNS",
+    "PERFORMANCE_CURVE_COLUMNS",
+    "PERFORMANCE_GAP_COLUMNS",
     "SALIENCY_COLUMNS",
     "SAME_SCORE_COLUMNS",
     "SEXES",

@@ -15,6 +15,7 @@ from subgroup_audit.steps.data import (
     source_step,
 )
 from subgroup_audit.steps.diagnosis import diagnose, diagnosis_step
+from subgroup_audit.steps.differences import compare_cohorts, differences_step
 from subgroup_audit.steps.environment import describe_environment, timestamp
 from subgroup_audit.steps.errors import count_errors, errors_step
 from subgroup_audit.steps.fits import (
@@ -37,6 +38,7 @@ from subgroup_audit.steps.page import (
     write_report,
 )
 from subgroup_audit.steps.place import Doing, Place
+from subgroup_audit.steps.performance import measure_performance, performance_step
 from subgroup_audit.steps.results import (
     audit_cells,
     audit_step,
@@ -59,6 +61,7 @@ __all__ = [
     "check_fits",
     "check_models",
     "cohorts_step",
+    "compare_cohorts",
     "copies_step",
     "count_cohorts",
     "count_errors",
@@ -67,6 +70,7 @@ __all__ = [
     "diagnose",
     "diagnosis_step",
     "draw_samples",
+    "differences_step",
     "errors_step",
     "find_causes",
     "find_copies",
@@ -75,7 +79,9 @@ __all__ = [
     "looks_inside",
     "order_step",
     "pixels_step",
+    "measure_performance",
     "plan_controls",
+    "performance_step",
     "plan_fits",
     "predictions_step",
     "prepare_jobs",

@@ -19,7 +19,12 @@ CAUSES_VERSION = 2
 def causes_step(study: Study, *inputs: Done) -> Step:
     """Causes by name: depend on the analysis, the cohorts, the predictions and everything measured of them."""
     contents = {done.step.name: done.content for done in inputs}
-    return Step("causes", CAUSES_VERSION, {"analysis": study.analysis.model_dump(mode="json")}, contents)
+    return Step(
+        "causes",
+        CAUSES_VERSION,
+        {"analysis": study.analysis.model_dump(mode="json", exclude={"operating_point"})},
+        contents,
+    )
 
 
 def find_causes(doing: Doing) -> None:

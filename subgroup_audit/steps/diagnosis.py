@@ -22,7 +22,7 @@ def diagnosis_step(
 ) -> Step:
     """Why there is a gap: depends on the cohorts, the fits and the analysis; a key stands for a fit."""
     settings = {
-        "analysis": study.analysis.model_dump(mode="json"),
+        "analysis": study.analysis.model_dump(mode="json", exclude={"operating_point"}),
         "cohorts": study.model_dump_json(include={"cohorts", "train_on", "test_on", "findings", "classes"}),
     }
     inputs = {f"fit {i}": fit.step.key for i, fit in enumerate([*fits, *controls])}

@@ -35,7 +35,7 @@ def encoding_step(
 def look_settings(study: Study, device: str) -> dict[str, object]:
     """The parts of a study that a look inside its networks depends on."""
     return {
-        "analysis": study.analysis.model_dump(mode="json"),
+        "analysis": study.analysis.model_dump(mode="json", exclude={"operating_point"}),
         "cohorts": study.model_dump_json(
             include={"cohorts", "train_on", "test_on", "findings", "classes", "age_bands"}
         ),

@@ -18,9 +18,11 @@ from subgroup_audit.report import Problem, RunContents, Sample, render_report
 from subgroup_audit.steps.causes import read_causes
 from subgroup_audit.steps.data import DESIGN_FRAMES
 from subgroup_audit.steps.diagnosis import read_diagnosis
+from subgroup_audit.steps.differences import read_differences
 from subgroup_audit.steps.encoding import read_encoding
 from subgroup_audit.steps.errors import read_error_counts
 from subgroup_audit.steps.order import read_order
+from subgroup_audit.steps.performance import read_performance
 from subgroup_audit.steps.results import read_result
 from subgroup_audit.steps.saliency import read_saliency
 from subgroup_audit.store import Done, RunFolder, Step, read_frames, read_json
@@ -90,6 +92,8 @@ def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
         **read_error_counts(parts.find("errors")),
         **read_causes(parts.find("causes")),
         **read_encoding(parts.find("encoding")),
+        **read_performance(parts.find("performance")),
+        **read_differences(parts.find("differences")),
         saliency=read_saliency(parts.find("saliency")),
         notes=tuple(dict.fromkeys(notes)),
         samples=read_samples(parts.named("samples").folder),

@@ -43,7 +43,7 @@ def gather_predictions(doing: Doing) -> None:
 def audit_step(study: Study, cohorts: Done, predictions: Done) -> Step:
     """Cells and gaps: depend on the cohorts, the predictions and the analysis."""
     settings = {
-        "analysis": study.analysis.model_dump(mode="json"),
+        "analysis": study.analysis.model_dump(mode="json", exclude={"operating_point"}),
         "cohorts": study.model_dump_json(include={"cohorts", "train_on", "test_on", "findings", "classes"}),
     }
     return Step("audit", AUDIT_VERSION, settings, {"cohorts": cohorts.content, "predictions": predictions.content})

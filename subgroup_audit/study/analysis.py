@@ -32,6 +32,13 @@ class Analysis(Part):
         int, Field(ge=2, description="cells with fewer positive or negative persons are marked small")
     ] = 10
     seed: Annotated[int, Field(ge=0, description="of the draws of persons")] = 0
+    operating_point: Annotated[
+        str,
+        Field(
+            pattern=r"^(youden|f1|(sensitivity|specificity)=(1|1\.0|0?\.\d*[1-9]\d*))$",
+            description="how the threshold of each fit is chosen, on the validation images of its own training cohort: `youden`, `f1`, or the point that just reaches a target, as `sensitivity=0.9` or `specificity=0.9`",
+        ),
+    ] = "youden"
 
 
 class Reference(Part):

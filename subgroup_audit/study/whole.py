@@ -72,7 +72,9 @@ class Study(Part):
         ),
     ] = ()
     figures: Annotated[
-        tuple[Literal["matrix", "gaps", "train_test", "waterfall", "curves", "flow", "samples"], ...],
+        tuple[
+            Literal["matrix", "gaps", "performance", "train_test", "waterfall", "curves", "flow", "samples"], ...
+        ],
         Field(description="figures of the report, in its order"),
     ] = ("matrix", "gaps", "train_test", "waterfall", "curves", "flow", "samples")
     reference: Annotated[tuple[Reference, ...], Field(description="published figures drawn beside ours")] = ()
