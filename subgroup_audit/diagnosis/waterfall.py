@@ -70,9 +70,10 @@ def gap_waterfall(
 
     The levels of one waterfall follow each other; those of `other test` all step down from `own test`. A stage
     that a fit does not have, as recomputed statistics of a network without batch normalisation, is left out, and
-    the next step goes from the last stage that there is. Intervals are those of `average_over_seeds` and
-    `seed_gap`, with persons shared between the two levels counted as correlated. Levels on training images are
-    a description: the model has seen them.
+    the next step goes from the last stage that there is. `whole_change` is the way from the first level to this
+    one at once, with an interval of its own, since the limits of steps do not add up. Intervals are those of
+    `average_over_seeds` and `seed_gap`, with persons shared between the two levels counted as correlated. Levels
+    on training images are a description: the model has seen them.
     """
     tables = _Tables(manifest.frame, predictions.frame, stages.frame)
     rows = [
@@ -124,15 +125,17 @@ def _waterfall(
     study: Study, tables: _Tables, finding: str, key: _Key, seeds: Mapping[int, str]
 ) -> Iterator[dict[str, Any]]:
     main = [level for level in _main_levels(tables, finding, key.train_cohort, seeds) if level is not None]
-    name = {"finding": finding, **vars(key)}
+    if not main:
+        return
+    name, first = {"finding": finding, **vars(key)}, main[0]
     for position, (before, level) in enumerate(pairwise([None, *main])):
         if level is not None:
-            yield name | _row(study, level, before, position)
+            yield name | _row(study, level, before, first, position)
     others = [group for group in study.test_cohorts if group != key.train_cohort]
     for group in others:
         level = _predicted(tables, finding, OTHER_TEST, group, "test", seeds)
-        if level is not None and main:
-            yield name | _row(study, level, main[-1], len(main))
+        if level is not None:
+            yield name | _row(study, level, main[-1], first, len(main))
 
 
 def _main_levels(tables: _Tables, finding: str, cohort: str, seeds: Mapping[int, str]) -> Iterator[Level | None]:
@@ -182,9 +185,10 @@ def _level(stage: str, group: str, members: pd.DataFrame, columns: Mapping[int, 
     return Level(stage, group, by_seed)
 
 
-def _row(study: Study, level: Level, before: Level | None, position: int) -> dict[str, Any]:
+def _row(study: Study, level: Level, before: Level | None, first: Level, position: int) -> dict[str, Any]:
     found = level.estimate(study)
     gap = None if before is None else _step(study, level, before)
+    whole = gap if before is first else None if before is None else _step(study, level, first)
     return {
         "position": position,
         "stage": level.stage,
@@ -198,6 +202,10 @@ def _row(study: Study, level: Level, before: Level | None, position: int) -> dic
         "high": gap.high if gap else None,
         "standard_error": gap.standard_error if gap else None,
         "p_value": gap.p_value if gap else None,
+        "whole_change": whole.estimate if whole else None,
+        "whole_low": whole.low if whole else None,
+        "whole_high": whole.high if whole else None,
+        "whole_p_value": whole.p_value if whole else None,
         "confidence_level": found.confidence_level,
         "method": gap.method if gap else found.method,
         "n_patients": found.n_patients,

@@ -24,6 +24,7 @@ WHILE_TRAINING, EVALUATED, RECOMPUTED, VALIDATION, OWN_TEST, OTHER_TEST = (
     "own test",
     "other test",
 )
+WHOLE_WAY = "whole way"
 ON_TRAINING_IMAGES = (WHILE_TRAINING, EVALUATED, RECOMPUTED)
 LABELS: Mapping[str, str] = {
     WHILE_TRAINING: "As logged while training",
@@ -31,6 +32,7 @@ LABELS: Mapping[str, str] = {
     RECOMPUTED: "Batch statistics recomputed",
     VALIDATION: "Validation persons",
     OWN_TEST: "Own test",
+    WHOLE_WAY: "Whole way",
 }
 NOTES: Mapping[str, str] = {
     WHILE_TRAINING: "training images, augmented",
@@ -39,6 +41,7 @@ NOTES: Mapping[str, str] = {
     VALIDATION: "the epoch was picked by them",
     OWN_TEST: "persons new to the model",
     OTHER_TEST: "from its own test",
+    WHOLE_WAY: "from the first level to the own test",
 }
 # What a sentence calls the step that ends at a stage.
 STEP_WORDS: Mapping[str, str] = {
@@ -83,6 +86,11 @@ class Stage:
     is_branch: bool
     is_told: bool
     cut: tuple[bool, bool]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is the whole way at once, and its interval that of the difference, not of the AUC."""
+        return bool(self.row["stage"] == WHOLE_WAY)
 
     @property
     def direction(self) -> str:
@@ -188,11 +196,31 @@ def _panels(drawn: Mapping[Key, list[dict[str, Any]]], axis: Axis) -> tuple[Wate
 
 
 def _stages(rows: Sequence[dict[str, Any]], axis: Axis) -> tuple[Stage, ...]:
-    """The stages, each joined to the next: a main one leads on, all branches hang from the last main one."""
+    """The stages, each joined to the next: a main one leads on, all branches hang from the last main one.
+
+    Last comes the whole way at once.
+    """
     levels = {str(row["stage"]): row["auc"] for row in rows if row["stage"] != OTHER_TEST}
     befores = [levels.get(str(row["from_stage"])) if is_number(row["change"]) else None for row in rows]
     joined = zip(rows, befores, [*befores[1:], None], strict=True)
-    return tuple(_stage(row, before, after, axis) for row, before, after in joined)
+    drawn = [_stage(row, before, after, axis) for row, before, after in joined]
+    whole = whole_way([row for row in rows if row["stage"] != OTHER_TEST])
+    return (*drawn, _stage(whole, levels[str(whole["from_stage"])], None, axis)) if whole else tuple(drawn)
+
+
+def whole_way(main: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """A row of the step from the first level to the last at once; None where there is no such step.
+
+    Its limits of the AUC are those of the step, laid off from the first level: where the last level would lie.
+    """
+    if len(main) < 2 or not is_number(main[-1].get("whole_change")):
+        return None
+    first, last = main[0], dict(main[-1])
+    step = {name: last[f"whole_{name}"] for name in ("change", "low", "high", "p_value")}
+    ends = {
+        f"auc_{side}": first["auc"] + step[side] if is_number(step[side]) else None for side in ("low", "high")
+    }
+    return {**last, **step, **ends, "stage": WHOLE_WAY, "from_stage": first["stage"]}
 
 
 def _stage(row: dict[str, Any], before: Any, after: Any, axis: Axis) -> Stage:
@@ -253,11 +281,21 @@ def _whole_way(main: Sequence[Mapping[str, Any]]) -> str:
         reason = missing[0]["reason"] or "no estimate"
         return f"The way cannot be measured from end to end: {_end_words(missing[0])} is not estimable ({reason})."
     change = float(last["auc"]) - float(first["auc"])
-    levels = f"{decimal(first['auc'])} to {decimal(last['auc'])}"
+    levels = f"{decimal(first['auc'])} to {decimal(last['auc'])}{_whole_interval(main)}"
     way = f"From {_end_words(first)} to {_end_words(last)} the AUC"
     if decimal(change) == "0.000":
         return f"{way} stays where it is ({levels})."
     return f"{way} {'falls' if change < 0 else 'rises'} by {decimal(abs(change))} ({levels})."
+
+
+def _whole_interval(main: Sequence[Mapping[str, Any]]) -> str:
+    """The interval of the whole way in words, with how it is to be read; '' where a run holds none."""
+    whole = whole_way(main)
+    if whole is None or not is_number(whole["low"]):
+        return ""
+    told = "" if is_told(whole) else ", not told from zero"
+    mark = ", a description" if is_description(whole) else ""
+    return f"; interval of the change {interval(whole['low'], whole['high'], with_signs=True)}{told}{mark}"
 
 
 def _end_words(row: Mapping[str, Any]) -> str:
@@ -331,6 +369,12 @@ def reading_of_stage(stage: Stage) -> str:
     row = stage.row
     if stage.at is None:
         return f"{stage.label}: not estimable. {row['reason']}".strip()
+    if stage.is_whole:
+        told, mark = (
+            "" if stage.is_told else ", not told from zero",
+            ", a description" if stage.is_description else "",
+        )
+        return f"{stage.label}, {stage.note}: {_size(row)}{told}{mark}."
     limits = interval(row["auc_low"], row["auc_high"])
     level = f"{stage.label}: AUC {decimal(row['auc'])}, interval {limits}."
     if not is_number(row["change"]):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from subgroup_audit.diagnosis import Control, gap_waterfall, measure_controls
-from subgroup_audit.schema import CohortManifest, Predictions, Stages
+from subgroup_audit.schema import WATERFALL_COLUMNS, CohortManifest, Predictions, Stages
 from subgroup_audit.steps.place import Doing
 from subgroup_audit.store import Done, Step, read_frames, write_frames
 from subgroup_audit.study import Study
 
-DIAGNOSIS_VERSION = 1
+DIAGNOSIS_VERSION = 2
 DIAGNOSIS_FRAMES = ("waterfall", "controls")
 
 
@@ -63,4 +63,10 @@ def _by_control(fits: Sequence[Done]) -> dict[Control, list[Path]]:
 
 def read_diagnosis(diagnosis: Done | None) -> dict[str, pd.DataFrame | None]:
     """The frames of a finished diagnosis step; none without one."""
-    return {} if diagnosis is None else read_frames(diagnosis.folder, DIAGNOSIS_FRAMES)
+    if diagnosis is None:
+        return {}
+    frames = read_frames(diagnosis.folder, DIAGNOSIS_FRAMES)
+    if frames["waterfall"] is not None:  # a run of before the whole way had an interval still shows the rest
+        columns = [column.name for column in WATERFALL_COLUMNS]
+        frames["waterfall"] = frames["waterfall"].reindex(columns=columns)
+    return frames

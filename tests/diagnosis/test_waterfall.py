@@ -8,7 +8,7 @@ import pytest
 
 from subgroup_audit.diagnosis import gap_waterfall
 from subgroup_audit.schema import CohortManifest, Predictions, Stages
-from subgroup_audit.stats import auc, auc_components, seed_gap
+from subgroup_audit.stats import AucComponents, auc, auc_components, seed_gap
 from subgroup_audit.study import Study
 
 SIZES = {"train": 120, "val": 60, "test": 90}
@@ -70,6 +70,20 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     return manifest, pd.concat(predictions, ignore_index=True), pd.concat(stages, ignore_index=True)
 
 
+def components(manifest: pd.DataFrame, scored: pd.DataFrame, split: str) -> list[AucComponents]:
+    """The cell of each seed on a split of F."""
+    rows = manifest[(manifest["cohort"] == "F") & (manifest["split"] == split)].sort_values("image_id")
+    person = pd.factorize(manifest["patient_id"], sort=True)[0][rows.index]
+    return [
+        auc_components(
+            rows["y_true"],
+            scored[scored["fit_id"] == f"fit{seed}"].set_index("image_id")["y_score"].reindex(rows["image_id"]),
+            person=person,
+        )
+        for seed in (0, 1)
+    ]
+
+
 def find(tables: tuple[pd.DataFrame, ...], stages: pd.DataFrame | None = None) -> pd.DataFrame:
     manifest, predictions, kept = tables
     return gap_waterfall(
@@ -97,6 +111,26 @@ def test_steps_add_up_exactly_to_the_whole_gap(tables) -> None:
     assert found["change"].iloc[1:].sum() == pytest.approx(found["auc"].iloc[-1] - found["auc"].iloc[0], abs=1e-15)
 
 
+def test_the_whole_way_to_every_level_has_an_interval_of_its_own(tables) -> None:
+    manifest, predictions, stages = tables
+    found = find(tables).set_index("stage")
+    assert found["whole_change"].iloc[1:].to_list() == pytest.approx(
+        (found["auc"] - found["auc"].iloc[0]).iloc[1:].to_list(), abs=1e-15
+    )
+    assert found.loc["while training", ["whole_change", "whole_low", "whole_high"]].isna().all()
+    assert found.loc["evaluation mode", "whole_low"] == found.loc["evaluation mode", "low"]
+    sides = [
+        components(manifest, stages[stages["stage"] == "while training"], "train"),
+        components(manifest, predictions, "test"),
+    ]
+    expected = seed_gap(sides[1], sides[0], paired_seeds=True)
+    row = found.loc["own test"]
+    assert (row["whole_low"], row["whole_high"]) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert row["whole_p_value"] == pytest.approx(expected.p_value)
+    # neither the sum of the steps' limits nor as wide as that sum
+    assert row["whole_low"] > found["low"].iloc[1:5].sum()
+
+
 def test_levels_are_means_over_seeds_of_plain_aucs(tables) -> None:
     manifest, predictions, stages = tables
     found = find(tables).set_index("stage")["auc"]
@@ -113,22 +147,8 @@ def test_levels_are_means_over_seeds_of_plain_aucs(tables) -> None:
 def test_a_step_between_the_same_images_is_paired(tables) -> None:
     manifest, predictions, stages = tables
     found = find(tables).set_index("stage")
-    sides = []
-    train = manifest[(manifest["cohort"] == "F") & (manifest["split"] == "train")].sort_values("image_id")
-    person = pd.factorize(train["patient_id"])[0]
-    for frame in (stages[stages["stage"] == "recomputed"], predictions):
-        sides.append(
-            [
-                auc_components(
-                    train["y_true"],
-                    frame[frame["fit_id"] == f"fit{seed}"]
-                    .set_index("image_id")["y_score"]
-                    .reindex(train["image_id"]),
-                    person=person,
-                )
-                for seed in (0, 1)
-            ]
-        )
+    recomputed = stages[stages["stage"] == "recomputed"]
+    sides = [components(manifest, frame, "train") for frame in (recomputed, predictions)]
     expected = seed_gap(*sides, paired_seeds=True)
     assert found.loc["recomputed", "low"] == pytest.approx(expected.low, abs=1e-12)
     assert found.loc["recomputed", "high"] == pytest.approx(expected.high, abs=1e-12)

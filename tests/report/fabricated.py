@@ -271,11 +271,13 @@ def _stage(
     train: str, model: str, place: int, stage: str, auc: float, group: str, before: tuple[str, float, str]
 ) -> dict[str, Any]:
     change = auc - before[1]
+    whole = auc - 0.88 if place else np.nan
     return {
         "finding": "Lung opacity", "train_cohort": train, "model": model, "recipe": "rmsprop", "position": place,
         "stage": stage, "test_group": group, "from_stage": before[0],
         "auc": auc, "auc_low": auc - 0.03, "auc_high": auc + 0.02,
         "change": change, "low": change - 0.03, "high": change + 0.03, "standard_error": 0.015, "p_value": 0.2,
+        "whole_change": whole, "whole_low": whole - 0.04, "whole_high": whole + 0.04, "whole_p_value": 0.01,
         "confidence_level": 0.95, "method": "persons as drawn, seeds paired", "n_patients": 412, "n_images": 440,
         "n_positive": 220, "n_negative": 220, "n_seeds": 3, "status": "ok", "reason": "",
     }  # fmt: skip

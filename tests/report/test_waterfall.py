@@ -79,6 +79,42 @@ def test_the_largest_step_told_from_zero_is_named_with_what_changes_there() -> N
     )
 
 
+def test_the_whole_way_has_its_interval_in_the_sentence_in_the_figure_and_for_those_who_hear_the_page(
+    contents: RunContents,
+) -> None:
+    rows = [dict(found) for found in OVERFITTED]
+    rows[4] |= {"whole_change": -0.11, "whole_low": -0.16, "whole_high": -0.06, "whole_p_value": 0.001}
+    assert waterfall_sentences(rows)[0] == (
+        "From the training log to the test of F the AUC falls by 0.110 (0.900 to 0.790; interval of the change "
+        "−0.160 to −0.060, a description)."
+    )
+    found = waterfalls(pd.DataFrame(rows), contents.study)
+    assert found is not None
+    *_, branch, whole = found.panels[0].waterfalls[0].stages
+    assert branch.is_branch
+    assert (whole.label, whole.is_whole, whole.direction, whole.is_told) == ("Whole way", True, "fall", True)
+    assert (whole.from_at, whole.at) == (found.axis.place(0.9), found.axis.place(0.79))
+    assert (whole.low_at, whole.high_at) == (
+        pytest.approx(found.axis.place(0.9 - 0.16)),
+        pytest.approx(found.axis.place(0.9 - 0.06)),
+    )
+    assert reading_of_stage(whole) == (
+        "Whole way, from the first level to the own test: −0.110, interval −0.160 to −0.060, a description."
+    )
+    page = render(replace(contents, waterfall=pd.DataFrame(rows)))
+    assert '<tr role="row" class="whole-row">' in page
+    assert '▼ −0.110</span><span class="small">−0.160 to −0.060</span>' in page
+
+
+def test_a_whole_way_that_is_not_told_from_zero_says_so() -> None:
+    rows = [dict(found) for found in OVERFITTED]
+    rows[4] |= {"whole_change": -0.11, "whole_low": -0.24, "whole_high": 0.02}
+    assert waterfall_sentences(rows)[0] == (
+        "From the training log to the test of F the AUC falls by 0.110 (0.900 to 0.790; interval of the change "
+        "−0.240 to +0.020, not told from zero, a description)."
+    )
+
+
 def test_where_no_step_is_told_from_zero_that_is_said() -> None:
     rows = fall([0.90, 0.91, 0.91, 0.86, 0.87], widths=(0, 0.02, 0.01, 0.09, 0.09))
     assert waterfall_sentences(rows)[1] == (
