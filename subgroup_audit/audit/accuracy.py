@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,11 @@ Macros = Mapping[CellName, MacroCell]
 
 
 def fit_accuracies(
-    study: Study, manifest: CohortManifest, predictions: Predictions, cells: Cells, macros: Macros
+    study: Study,
+    manifest: CohortManifest,
+    predictions: Predictions | Iterable[Predictions],
+    cells: Cells,
+    macros: Macros,
 ) -> pd.DataFrame:
     """`ACCURACY_COLUMNS`: each fit on each split of the cohort that it was trained on, in evaluation mode.
 
@@ -32,10 +36,13 @@ def fit_accuracies(
     the largest score. With several findings, every known label counts one. Limits are those of a share of images
     with persons as clusters, and of the AUC of one fit: for this trained model, whatever another seed would give.
     """
-    counted = _right_or_wrong(study, manifest, predictions).groupby([*KEYS, "split"], sort=True)
+    names = [*KEYS, "split"]
     rows = [
-        dict(zip([*KEYS, "split"], key, strict=True)) | _share_right(part, study.analysis) for key, part in counted
+        dict(zip(names, key, strict=True)) | _share_right(part, study.analysis)
+        for table in ([predictions] if isinstance(predictions, Predictions) else predictions)
+        for key, part in _right_or_wrong(study, manifest, table).groupby(names, sort=True)
     ]
+    rows.sort(key=lambda row: tuple(row[name] for name in names))
     aucs = _own_aucs(cells, macros, study.analysis)
     named = ("train_cohort", "model", "recipe", "seed", "split")
     full = [row | _limits_of(aucs.get(tuple(row[name] for name in named))) for row in rows]
@@ -45,8 +52,10 @@ def fit_accuracies(
 def _right_or_wrong(study: Study, manifest: CohortManifest, predictions: Predictions) -> pd.DataFrame:
     """Every known label of a fit's own cohort, with whether the fit has it right."""
     columns = ["cohort", "image_id", "patient_id", "finding", "split"]
-    members = manifest.frame[columns].rename(columns={"cohort": "train_cohort"})
-    scored = predictions.frame[[*KEYS, "image_id", "finding", "y_true", "y_score"]].merge(
+    of_cohorts = manifest.frame["cohort"].isin(predictions.frame["train_cohort"].unique())
+    members = manifest.frame.loc[of_cohorts, columns].rename(columns={"cohort": "train_cohort"})
+    is_own = predictions.frame["image_id"].isin(members["image_id"])
+    scored = predictions.frame.loc[is_own, [*KEYS, "image_id", "finding", "y_true", "y_score"]].merge(
         members, on=["train_cohort", "image_id", "finding"]
     )
     if study.is_multiclass:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ VERSION = 4
 def audit_predictions(
     study: Study,
     manifest: CohortManifest,
-    predictions: Predictions,
+    predictions: Predictions | Sequence[Predictions],
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> AuditResult:
@@ -39,7 +40,8 @@ def audit_predictions(
     Parameters
     ----------
     manifest : says which images a cell has and what their labels are
-    predictions : one row per fit, image and finding; joined by key, never by order
+    predictions : one row per fit, image and finding; joined by key, never by order. Several tables, of one or more
+        fits each, are gone through one after the other, for which a sequence may read them from files
 
     Raises
     ------
@@ -53,6 +55,7 @@ def audit_predictions(
         scores.person_strata(),
         n_resamples=analysis.n_resamples,
         seed=analysis.seed,
+        n_threads=_cores(),
     )
     found = list(scores.cells(study.finding_names, study.test_cohorts))
     cells = measure_cells(found, draws, analysis, progress)
@@ -73,6 +76,11 @@ def audit_predictions(
         case_mix=case_mix_rows(study, [pair for pair in pairs if isinstance(pair, Pair)], cells, scores, draws),
         accuracies=fit_accuracies(study, manifest, predictions, cells, macros),
     )
+
+
+def _cores() -> int:
+    """Processors that this process may use; no number depends on how many."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stacked(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

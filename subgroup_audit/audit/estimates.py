@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,11 +15,12 @@ from subgroup_audit.audit.cells import Cell, CellName
 from subgroup_audit.schema import ESTIMATE_COLUMNS, FIT_COLUMNS
 from subgroup_audit.stats import (
     AucComponents,
+    LabelledImages,
+    PackedComponents,
     PersonDraws,
     SeedEstimate,
     average_over_seeds,
     bootstrap_interval,
-    components_by_model,
 )
 from subgroup_audit.study import Analysis
 
@@ -26,12 +28,36 @@ from subgroup_audit.study import Analysis
 Band: TypeAlias = tuple[float, float, str]
 
 
+class ComponentsBySeed(Mapping[int, AucComponents]):
+    """Training seed -> components of that fit's AUC; worked out from packed counts when asked for."""
+
+    def __init__(self, seeds: Iterable[int], packed: PackedComponents) -> None:
+        self._places = {seed: place for place, seed in enumerate(seeds)}
+        self._packed = packed
+
+    def __getitem__(self, seed: int) -> AucComponents:
+        """One fit's components."""
+        return self._packed[self._places[seed]]
+
+    def __iter__(self) -> Iterator[int]:
+        """The seeds, in their order."""
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        """Number of seeds."""
+        return len(self._places)
+
+    def aucs(self) -> dict[int, float]:
+        """Seed -> AUC, nan where a class is missing: what is there without working out anything."""
+        return {seed: self._packed.auc(place) for seed, place in self._places.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class MeasuredCell:
     """A cell with its components by seed, its estimate, and its column of replicates."""
 
     cell: Cell
-    components: Mapping[int, AucComponents]
+    components: ComponentsBySeed
     estimate: SeedEstimate
     replicates: NDArray[np.float64]
 
@@ -56,31 +82,31 @@ def measure_cells(
         together.setdefault((cell.name.finding, cell.name.split, cell.name.test_group), []).append(cell)
     measured: dict[CellName, MeasuredCell] = {}
     for group in together.values():
+        images = LabelledImages(group[0].y_true, group[0].person)
         columns = _replicates(group, draws)
         for cell in group:
-            measured[cell.name] = _measure(cell, columns[cell.name], analysis)
+            measured[cell.name] = _measure(cell, images, columns[cell.name], analysis)
             if progress:
                 progress(len(measured), len(cells))
     return {cell.name: measured[cell.name] for cell in cells}
 
 
 def _replicates(cells: Sequence[Cell], draws: PersonDraws) -> dict[CellName, NDArray[np.float64]]:
-    """Each cell's AUC in every resample, averaged over its seeds."""
-    first = cells[0].person
-    rows = []
-    for cell in cells:
-        person = first if np.array_equal(cell.person, first) else cell.person
-        rows += [(cell.y_true, score, person) for score in cell.by_seed.values()]
+    """Each cell's AUC in every resample, averaged over its seeds; the cells are of the same images."""
+    y_true, person = cells[0].y_true, cells[0].person
+    rows = [(y_true, score, person) for cell in cells for score in cell.by_seed.values()]
     columns = iter(draws.auc_replicates_many(rows))
     return {cell.name: np.mean([next(columns) for _ in cell.by_seed], axis=0) for cell in cells}
 
 
-def _measure(cell: Cell, replicates: NDArray[np.float64], analysis: Analysis) -> MeasuredCell:
-    fits = components_by_model(cell.y_true, list(cell.by_seed.values()), person=cell.person)
+def _measure(
+    cell: Cell, images: LabelledImages, replicates: NDArray[np.float64], analysis: Analysis
+) -> MeasuredCell:
+    components = ComponentsBySeed(cell.by_seed, images.pack(list(cell.by_seed.values())))
     estimate = average_over_seeds(
-        fits, confidence_level=analysis.confidence_level, min_persons=analysis.min_persons
+        list(components.values()), confidence_level=analysis.confidence_level, min_persons=analysis.min_persons
     )
-    return MeasuredCell(cell, dict(zip(cell.by_seed, fits, strict=True)), estimate, replicates)
+    return MeasuredCell(cell, components, estimate, replicates)
 
 
 def percentile_limits(
@@ -144,9 +170,9 @@ def fit_rows(
             "seed": seed,
             "split": cell.name.split,
             "test_group": cell.name.test_group,
-            "auc": components.auc if components.is_estimable else None,
+            "auc": None if math.isnan(auc) else auc,
         }
         for cell in cells
-        for seed, components in cell.components.items()
+        for seed, auc in cell.components.aucs().items()
     ]
     return pd.DataFrame(rows, columns=_names(FIT_COLUMNS))

@@ -58,10 +58,8 @@ class MacroCell:
 
     def by_seed(self) -> dict[int, float]:
         """Mean AUC over findings of each training seed."""
-        return {
-            seed: float(np.mean([part.components[seed].auc for part in self.parts]))
-            for seed in self.parts[0].components
-        }
+        values = [part.components.aucs() for part in self.parts]
+        return {seed: float(np.mean([aucs[seed] for aucs in values])) for seed in values[0]}
 
 
 def macro_cells(cells: Mapping[CellName, MeasuredCell], analysis: Analysis) -> dict[CellName, MacroCell]:

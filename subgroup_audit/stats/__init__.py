@@ -44,6 +44,7 @@ from subgroup_audit.stats.measurement import Measurement, measure_auc, measureme
 from subgroup_audit.stats.mixes import AdjustedGap, MixedComponents, gap_change, gap_replicates
 from subgroup_audit.stats.multiplicity import adjust_p_values
 from subgroup_audit.stats.operating_points import choose_threshold, cross_fit_thresholds, parse_rule
+from subgroup_audit.stats.packed import LabelledImages, PackedComponents
 from subgroup_audit.stats.parity import PARITIES, measure_parities, measure_parity
 from subgroup_audit.stats.permutation import permutation_gap_test, permutation_pair_test
 from subgroup_audit.stats.persons import PersonDraws
@@ -84,9 +85,11 @@ __all__ = [
     "GapEstimate",
     "GroupRange",
     "Interval",
+    "LabelledImages",
     "MeanEstimate",
     "Measurement",
     "MixedComponents",
+    "PackedComponents",
     "PersonDraws",
     "PlannedCell",
     "PlannedPair",

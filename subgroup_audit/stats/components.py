@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from subgroup_audit.errors import StatisticsError
 from subgroup_audit.stats.area import tie_bounds
@@ -131,7 +132,7 @@ def auc_components(y_true: ArrayLike, y_score: ArrayLike, *, person: ArrayLike |
     scores = check_scores(y_score, len(is_positive))
     if person is None:
         return _from_images(*_placements(is_positive, scores), is_positive)
-    return _from_persons(is_positive, scores, _Grouping.of(is_positive, person))
+    return _from_persons(is_positive, scores, Grouping.of(is_positive, person))
 
 
 def components_by_model(
@@ -144,12 +145,12 @@ def components_by_model(
     """
     is_positive = check_labels(y_true)
     rows = [check_scores(row, len(is_positive), f"scores row {index}") for index, row in enumerate(scores)]
-    grouping = _Grouping.of(is_positive, person)
+    grouping = Grouping.of(is_positive, person)
     return [_from_persons(is_positive, row, grouping) for row in rows]
 
 
 @dataclass(frozen=True, eq=False)
-class _Grouping:
+class Grouping:
     """Whose images a test set holds: the distinct persons, and the person of each image, by class."""
 
     persons: KeyArray
@@ -159,7 +160,7 @@ class _Grouping:
     n_persons_negative: int
 
     @classmethod
-    def of(cls, is_positive: BoolArray, person: ArrayLike) -> _Grouping:
+    def of(cls, is_positive: BoolArray, person: ArrayLike) -> Grouping:
         persons, codes = _distinct(check_persons(person, len(is_positive)))
         of_class = codes[is_positive], codes[~is_positive]
         n_positive, n_negative = (
@@ -176,17 +177,21 @@ def _distinct(keys: KeyArray) -> tuple[KeyArray, IntArray]:
     return persons, codes
 
 
-def _from_persons(is_positive: BoolArray, scores: FloatArray, grouping: _Grouping) -> AucComponents:
+def _from_persons(is_positive: BoolArray, scores: FloatArray, grouping: Grouping) -> AucComponents:
     value, placements = _placements(is_positive, scores)
-    deviations = _deviations(value, placements)
+    return sum_by_person(value, placements[is_positive], placements[~is_positive], grouping)
+
+
+def sum_by_person(value: float, positive: FloatArray, negative: FloatArray, grouping: Grouping) -> AucComponents:
+    """Components of an AUC from the placements of its positives and negatives, in row order."""
     n_persons = len(grouping.persons)
     return AucComponents(
         auc=value,
-        positive_placements=placements[is_positive],
-        negative_placements=placements[~is_positive],
+        positive_placements=positive,
+        negative_placements=negative,
         persons=grouping.persons,
-        positive_sums=_sum_by(grouping.codes_positive, deviations[is_positive], n_persons),
-        negative_sums=_sum_by(grouping.codes_negative, deviations[~is_positive], n_persons),
+        positive_sums=_sum_by(grouping.codes_positive, _deviations(value, positive), n_persons),
+        negative_sums=_sum_by(grouping.codes_negative, _deviations(value, negative), n_persons),
         n_persons=n_persons,
         n_persons_positive=grouping.n_persons_positive,
         n_persons_negative=grouping.n_persons_negative,
@@ -241,17 +246,28 @@ def shared_persons(a: AucComponents, b: AucComponents) -> int:
 
 def _placements(is_positive: BoolArray, scores: FloatArray) -> tuple[float, FloatArray]:
     """The AUC, and in row order each image's share of the other class on its wrong-way side."""
+    n_positive = int(np.count_nonzero(is_positive))
+    n_negative = len(is_positive) - n_positive
+    if not n_positive or not n_negative:
+        return float("nan"), np.full(len(is_positive), np.nan)
+    twice = twice_counts(is_positive, scores)
+    value = auc_of_counts(twice[is_positive], n_negative)
+    return value, twice / np.where(is_positive, 2 * n_negative, 2 * n_positive)
+
+
+def twice_counts(is_positive: BoolArray, scores: FloatArray) -> IntArray:
+    """Twice the negatives below each positive, and twice the positives above each negative, in row order."""
     order = np.argsort(scores)
     labels = is_positive[order]
     positives, negatives = np.flatnonzero(labels), np.flatnonzero(~labels)
-    n_positive, n_negative = len(positives), len(negatives)
-    if not n_positive or not n_negative:
-        return float("nan"), np.full(len(labels), np.nan)
-    below, above = _twice_passed(labels, scores[order], positives, negatives)
-    placements = np.empty(len(labels))
-    placements[order[positives]] = below / (2 * n_negative)
-    placements[order[negatives]] = above / (2 * n_positive)
-    return int(below.sum()) / (2 * n_positive * n_negative), placements
+    twice = np.empty(len(labels), dtype=np.int64)
+    twice[order[positives]], twice[order[negatives]] = _twice_passed(labels, scores[order], positives, negatives)
+    return twice
+
+
+def auc_of_counts(twice_below: NDArray[np.integer[Any]], n_negative: int) -> float:
+    """The AUC from twice the negatives below each positive: a whole number over another."""
+    return int(twice_below.sum(dtype=np.int64)) / (2 * len(twice_below) * n_negative)
 
 
 def _twice_passed(

@@ -10,9 +10,9 @@ from scipy.special import ndtri
 from scipy.stats import norm
 
 from subgroup_audit.audit.bands import matrix_bands
-from subgroup_audit.audit.cells import Cell, CellName
-from subgroup_audit.audit.estimates import MeasuredCell
-from subgroup_audit.stats import PersonDraws, auc_components, average_over_seeds, max_t
+from subgroup_audit.audit.cells import Cell, CellName, Members
+from subgroup_audit.audit.estimates import ComponentsBySeed, MeasuredCell
+from subgroup_audit.stats import LabelledImages, PersonDraws, average_over_seeds, max_t
 from subgroup_audit.study import Analysis
 
 N_TRAIN, N_TEST, N_SEEDS = 4, 2, 3
@@ -33,9 +33,10 @@ def _matrix(rng: np.random.Generator, tau: float, n_resamples: int) -> list[Meas
                 for seed, shift in enumerate(shifts)
             }
             name = CellName("f", f"t{train}", "m", "r", "test", f"g{group}")
-            parts = {seed: auc_components(LABELS, one, person=person) for seed, one in scores.items()}
+            parts = ComponentsBySeed(scores, LabelledImages(LABELS, person).pack(list(scores.values())))
             columns = draws.auc_replicates_many([(LABELS, one, person) for one in scores.values()])
-            cell = Cell(name, LABELS, person, scores, person.astype(object))
+            members = Members(LABELS, person, person.astype(object), np.arange(len(LABELS), dtype=np.int32))
+            cell = Cell(name, members, scores)
             cells.append(MeasuredCell(cell, parts, average_over_seeds(list(parts.values())), columns.mean(axis=0)))
     return cells
 
