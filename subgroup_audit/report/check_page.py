@@ -19,6 +19,7 @@ from subgroup_audit.report.check_gaps import check_forests, comparison_label, de
 from subgroup_audit.report.check_tables import Subject, TaskTables
 from subgroup_audit.report.methods import REFERENCES
 from subgroup_audit.report.page import page_environment, plotly_script, resource
+from subgroup_audit.report.sentences import card_note
 
 # The script that draws takes 4.7 MB; these keep the whole page below 8 MB.
 MAX_SPECS = 900_000
@@ -71,13 +72,14 @@ def check_parts(result: CheckResult, title: str) -> dict[str, Any]:
     tables = [check_tables.task_tables(result, subject) for subject in subjects]
     figures = drawn_figures(result, _most_telling(result, subjects))
     specs = {figure.key: figure.spec for found in figures.values() for figure in found}
-    methods = check_methods.methods_paragraphs(result)
+    methods, cards = check_methods.methods_paragraphs(result), check_words.cards(result)
     return {
         "result": result,
         "title": title,
         "question": check_words.question(result),
         "headline": check_words.headline(result),
-        "cards": check_words.cards(result),
+        "cards": cards,
+        "card_note": card_note(cards),
         "tallies": check_words.tallies(result),
         "limits": check_words.limits(result),
         "facts": check_words.facts(result),

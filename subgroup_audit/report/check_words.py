@@ -11,7 +11,7 @@ from subgroup_audit.checking.result import CheckResult
 from subgroup_audit.checking.words import clearest, detectable_sentence, finding_words, measure_words
 from subgroup_audit.report.contents import distinct, isolated
 from subgroup_audit.report.gaps import VERDICT_KEYS, verdict_key
-from subgroup_audit.report.numerals import count, decimal, interval, is_number, listed, signed
+from subgroup_audit.report.numerals import count, decimal, interval, is_number, listed, plural, signed
 from subgroup_audit.report.sentences import Card, Fact, Headline, level_words
 
 PARITY = "all groups of "
@@ -83,22 +83,20 @@ def _card(row: dict[str, Any], total: int, several: tuple[bool, bool]) -> Card:
     key = verdict_key(row["verdict"])
     shown = {"model": row["model"], "finding": finding_words(row["finding"])}
     names = [isolated(shown[name]) for name, is_named in zip(shown, several, strict=True) if is_named]
+    has_value = is_number(row["estimate"])
     return Card(
         kind=row["metric"],
         name=isolated(row["attribute"]),
+        standing=f"the clearest of {count(total)}" if has_value and total > 1 else "",
         question=f"{isolated(row['group'])} minus {isolated(row['reference'])}"
-        + "".join(f" · {n}" for n in names),
-        value=signed(row["estimate"]) if is_number(row["estimate"]) else "withheld",
+        + "".join(f" · {name}" for name in names),
+        value=signed(row["estimate"]) if has_value else "",
         interval=f"{level_words(row)} interval {interval(row['low'], row['high'], with_signs=True)}",
-        persons=f"{count(row['n_patients'])} persons",
+        persons=plural(row["n_patients"], "person") if is_number(row["n_patients"]) else "persons withheld",
         verdict_key=key,
         verdict=row["verdict"],
         sentence=gap_words(row),
-        note=""
-        if not is_number(row["estimate"])
-        else f"The clearest of {count(total)}. The largest of many tends to be overstated."
-        if total > 1
-        else "",
+        note="",
     )
 
 

@@ -141,14 +141,16 @@ def _has_case_mix(contents: RunContents) -> bool:
 def _audit_parts(contents: RunContents) -> dict[str, Any]:
     result, study = contents.result, contents.study
     if result is None:
-        return {"headline": None, "cards": [], "limits": "", "panels": [], "forests": [], "dumbbell": None}
-    panels = matrix_panels(result.estimates, study)
+        empty = {"headline": None, "cards": [], "card_note": "", "limits": ""}
+        return {**empty, "panels": [], "forests": [], "dumbbell": None}
+    panels, cards = matrix_panels(result.estimates, study), sentences.cards(result)
     pairs = dumbbell(result.contrasts, study)
     kinds = [kind for kind in sentences.KIND_NAMES if kind != "generalization_gap"]
     forests = [forest(result.contrasts, kind, study) for kind in kinds]
     return {
         "headline": sentences.headline(result, study),
-        "cards": sentences.cards(result),
+        "cards": cards,
+        "card_note": sentences.card_note(cards),
         "limits": sentences.limits_sentence(result.contrasts),
         "panels": panels,
         "panel_names": panel_names(panels),

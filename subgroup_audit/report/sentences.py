@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,10 +61,17 @@ class Headline:
 
 @dataclass(frozen=True)
 class Card:
-    """One of the three gaps on the first screen."""
+    """One of the gaps on the first screen.
+
+    Attributes
+    ----------
+    standing : which of how many it is; '' where it is the only one of its kind
+    value : the difference; '' where there is none, and then `note` says why
+    """
 
     kind: str
     name: str
+    standing: str
     question: str
     value: str
     interval: str
@@ -171,18 +178,37 @@ def cards(result: AuditResult) -> list[Card]:
 def _card(row: dict[str, Any], total: int, *, names_finding: bool) -> Card:
     key = verdict_key(row["verdict"])
     finding = _finding_words(row["finding"]) if names_finding else ""
+    is_absent = not is_number(row["estimate"])
     return Card(
         kind=row["kind"],
         name=KIND_NAMES[row["kind"]],
+        standing=_standing(key, total),
         question=KIND_QUESTIONS[row["kind"]],
-        value=signed(row["estimate"]),
+        value="" if is_absent else signed(row["estimate"]),
         interval=f"{level_words(row)} interval {interval(row['low'], row['high'], with_signs=True)}",
         persons=plural(row["n_patients"], "person"),
         verdict_key=key,
         verdict=VERDICT_WORDS[key] + (AWAY if key == "gap" and is_corrected_away(row) else ""),
         sentence=finding + gap_sentence(row),
-        note=_card_note(row, key, total),
+        note=str(row["reason"] or "") if is_absent else "",
     )
+
+
+def _standing(key: str, total: int) -> str:
+    """Which gap of its kind a card shows; one that could not be estimated is the first of those."""
+    if total == 1 or key == "absent":
+        return ""
+    return f"the {'widest' if key == 'descriptive' else 'clearest'} of {count(total)}"
+
+
+def card_note(cards: Sequence[Card]) -> str:
+    """What to bear in mind of the cards, said once for all of them."""
+    parts = []
+    if any(card.standing and card.verdict_key != "descriptive" for card in cards):
+        parts.append("The clearest of many gaps tends to be overstated.")
+    if any(card.verdict_key == "descriptive" for card in cards):
+        parts.append("A train/test gap is descriptive: the model has seen its training images.")
+    return " ".join(parts)
 
 
 def _finding_words(finding: str) -> str:
@@ -196,20 +222,6 @@ def level_words(row: Mapping[str, Any]) -> str:
     ('95 %', '97.5 %')
     """
     return f"{100 * float(row['confidence_level']):.4g} %"
-
-
-def _card_note(row: dict[str, Any], key: str, total: int) -> str:
-    if key == "absent":
-        return str(row["reason"] or "")
-    if key == "descriptive":
-        return (
-            f"Descriptive: the widest of {count(total)}. The model has seen its training images."
-            if (total > 1)
-            else "Descriptive: the model has seen its training images."
-        )
-    if total > 1:
-        return f"The clearest of {count(total)}. The largest of many tends to be overstated."
-    return ""
 
 
 def gap_sentence(row: dict[str, Any]) -> str:

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 WIDTHS = (360, 768, 1440)
+LAPTOPS = ((1366, 768), (1440, 900))
+# The question, the verdict, every gap, what could not have been shown, and how many persons.
+FIRST_SCREEN = ("h1", ".headline .title", ".headline .tally", ".cards", ".card .limits", ".reach p", ".facts dd")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # Anything but the file itself and what it holds within is a request that no page of ours may make.
 INSIDE = ("file:", "data:", "blob:")
@@ -53,3 +56,16 @@ def scroll_through(page: Any) -> None:
     page.wait_for_function(
         "![...document.querySelectorAll('.plot:not([data-drawn])')].some(p => p.checkVisibility())"
     )
+
+
+def lowest_of_the_first_screen(page: Any) -> float:
+    """The lower edge of what must be read without scrolling, in CSS pixels; every part of it is there."""
+    found = page.evaluate(
+        """all => all.map(name => [...document.querySelectorAll(`header ${name}`)].map(
+        part => part.getBoundingClientRect()).filter(box => box.width > 0).map(box => box.bottom + scrollY))""",
+        list(FIRST_SCREEN),
+    )
+    missing = [name for name, edges in zip(FIRST_SCREEN, found, strict=True) if not edges]
+    if missing:
+        raise AssertionError(f"the first screen lacks {missing}")
+    return float(max(edge for edges in found for edge in edges))

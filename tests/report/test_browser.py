@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import WIDTHS, open_page, scroll_through
+from browsing import LAPTOPS, WIDTHS, lowest_of_the_first_screen, open_page, scroll_through
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -36,10 +36,10 @@ def test_every_curve_is_drawn_in_the_colours_of_the_theme(browser: Any, report: 
     page.close()
 
 
-def test_the_first_screen_fits_a_laptop(browser: Any, report: Path) -> None:
-    page, _ = open_page(browser, report)
-    bottom = page.locator(".bottom").bounding_box()
-    assert bottom["y"] + bottom["height"] <= 900
+@pytest.mark.parametrize(("width", "height"), LAPTOPS)
+def test_the_first_screen_fits_a_laptop(browser: Any, report: Path, width: int, height: int) -> None:
+    page, _ = open_page(browser, report, width, height=height)
+    assert lowest_of_the_first_screen(page) <= height
     page.close()
 
 

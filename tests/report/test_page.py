@@ -82,8 +82,8 @@ def test_the_first_screen_has_the_question_the_verdict_and_the_counts(page: Page
     assert "Leakage is ruled out" in start
     assert "What these data could not have shown" in start
     assert (
-        "8,214 persons eligible 13,366 radiographs eligible 770 training radiographs per cohort 220 test persons "
-        "per group 30 trained models (3 seeds)"
+        "persons eligible 8,214 radiographs eligible 13,366 training radiographs per cohort 770 test persons per "
+        "group 220 trained models (3 seeds) 30"
     ) in start
 
 

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from subgroup_audit.report import RunContents
-from subgroup_audit.report.sentences import cards, facts, gap_sentence, headline, limits_sentence, overall_verdict
+from subgroup_audit.report.sentences import (
+    card_note,
+    cards,
+    facts,
+    gap_sentence,
+    headline,
+    limits_sentence,
+    overall_verdict,
+)
 from subgroup_audit.schema import AuditResult
 
 NONE = {"gap": 0, "inconclusive": 0, "no gap beyond the margin": 0, "not estimable": 0}
@@ -106,11 +114,26 @@ def test_the_three_gaps_each_have_a_card_with_numbers_from_the_table(contents: R
     assert [card.name for card in found] == ["Subgroup gap", "Transfer gap", "Train/test gap"]
     assert found[0].verdict == "gap"
     assert found[2].verdict == "descriptive"
-    assert "overstated" in found[0].note
+    assert [card.standing for card in found] == ["the clearest of 40", "the clearest of 24", "the widest of 8"]
+    assert card_note(found) == (
+        "The clearest of many gaps tends to be overstated. A train/test gap is descriptive: the model has seen "
+        "its training images."
+    )
     assert all(len(card.value) == len("−0.079") for card in found)
     assert found[0].interval.startswith("95 % interval −")
     assert found[0].persons == "824 persons"
     assert not found[0].sentence.startswith("Lung opacity")
+
+
+def test_one_gap_alone_is_not_called_the_clearest_and_one_without_an_estimate_says_why(
+    contents: RunContents,
+) -> None:
+    result = contents.result
+    one = AuditResult(result.estimates, only(contents, "gap").contrasts.head(1), result.fits, result.settings)
+    assert [card.standing for card in cards(one)] == [""]
+    assert card_note(cards(one)) == ""
+    (absent, *_) = cards(only(contents, "not estimable"))
+    assert (absent.value, absent.note, absent.standing) == ("", "no positive image in a cell", "")
 
 
 def test_a_card_names_its_finding_where_there_are_several(contents: RunContents) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import WIDTHS, open_page, scroll_through
+from browsing import LAPTOPS, WIDTHS, lowest_of_the_first_screen, open_page, scroll_through
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -23,10 +23,10 @@ def test_the_page_is_quiet_and_never_wider_than_the_screen(
     page.close()
 
 
-def test_the_first_screen_fits_a_laptop(browser: Any, check_page: Path) -> None:
-    page, _ = open_page(browser, check_page)
-    bottom = page.locator(".bottom").bounding_box()
-    assert bottom["y"] + bottom["height"] <= 900
+@pytest.mark.parametrize(("width", "height"), LAPTOPS)
+def test_the_first_screen_fits_a_laptop(browser: Any, check_page: Path, width: int, height: int) -> None:
+    page, _ = open_page(browser, check_page, width, height=height)
+    assert lowest_of_the_first_screen(page) <= height
     page.close()
 
 

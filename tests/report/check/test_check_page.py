@@ -73,8 +73,8 @@ def test_the_first_screen_holds_the_question_the_verdict_and_the_limits(
     assert result.title in first
     assert "The smallest gap that these data would show in 8 of 10 repetitions is" in first
     assert "What could not be estimated may hold a gap of any size." in first
-    assert "800 persons" in first
-    assert "1,600 radiographs with label and score" in first
+    assert "persons 800" in first
+    assert "radiographs with label and score 1,600" in first
 
 
 def test_the_page_is_well_formed_small_and_asks_no_server(check_page: Path) -> None:
