@@ -49,8 +49,8 @@ class Submission:
 
     Attributes
     ----------
-    frame : image_id and a column of probabilities per finding; before them train_cohort, model, recipe and seed
-        where several fits are told apart
+    frame : image_id and a column of probabilities per finding, or the names asked for; before them train_cohort,
+        model, recipe and seed where several fits are told apart
     fits : the fits that were used, in words
     unreadable : image_id and reason of images without a score
     """
@@ -66,6 +66,7 @@ def predict_run(
     images: Path | None,
     *,
     cache: Path,
+    columns: Sequence[str] | None = None,
     device: str = "auto",
     watcher: Watcher | None = None,
 ) -> Submission:
@@ -76,6 +77,8 @@ def predict_run(
     run : folder of a finished run
     images : folder of radiographs, of any depth; None: the run's own test images, as it stored their scores
     cache : folder of decoded pixels
+    columns : names of the table's columns as a challenge wants them, the image's first; then there may be only one
+        row an image
 
     Raises
     ------
@@ -84,12 +87,14 @@ def predict_run(
     ModelError
         No fit is as asked.
     DataError
-        The folder of images holds none that can be read, or two of one name.
+        The folder of images holds none that can be read, or two of one name; or `columns` do not fit.
     """
     record = read_json(run / "run.json")
     if "steps" not in record:
         raise StoreError(f"{run}: no finished run lies here; `audit run STUDY --out {run}` makes one")
     fits = choose_fits(run, record["steps"], record["study"], choice)
+    if columns is not None:
+        _check_columns(columns, fits, choice)
     if images is None:
         frames, left = [_stored_scores(fit) for fit in fits], _no_images()
     else:
@@ -97,7 +102,30 @@ def predict_run(
         frames = _new_scores(fits, store, resolve_device(device), watcher or Silence())
         frames = [_with_unreadable(frame, left) for frame in frames]
     table = pd.concat([_named(frame, fit) for frame, fit in zip(frames, fits, strict=True)], ignore_index=True)
-    return Submission(_arrange(table, choice), tuple(_label(fit) for fit in fits), left)
+    frame = _arrange(table, choice)
+    if columns is not None:
+        frame = frame.set_axis(list(columns), axis="columns")
+    return Submission(frame, tuple(_label(fit) for fit in fits), left)
+
+
+def _check_columns(columns: Sequence[str], fits: Sequence[Done], choice: FitChoice) -> None:
+    """Refuse names that do not fit the table to come, before any image is scored; all that is wrong at once."""
+    keys = [name for name in FIT_COLUMNS if name != "seed" or not choice.averages_seeds]
+    n_fits = len({tuple(fit.step.settings[_SETTINGS[name]] for name in keys) for fit in fits})
+    wide = ["image_id", *dict.fromkeys(name for fit in fits for name in fit.step.settings["findings"])]
+    problems = []
+    if n_fits > 1:
+        problems.append(
+            f"{n_fits} fits are left, and a challenge wants one row an image; "
+            f"choose one by --cohort, --model, --seed or --fit, or average seeds by --mean-over-seeds"
+        )
+    if len(columns) != len(wide):
+        problems.append(f"{len(columns)} names for {len(wide)} columns, which are {', '.join(wide)}")
+    if not all(columns):
+        problems.append("a name is empty")
+    problems += [f"{name} is there twice" for name in sorted(set(columns)) if name and columns.count(name) > 1]
+    if problems:
+        raise DataError(f"--columns {','.join(columns)}: " + "\n".join(problems))
 
 
 def choose_fits(run: Path, steps: Sequence[str], study: str, choice: FitChoice) -> list[Done]:

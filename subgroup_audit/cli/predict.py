@@ -34,6 +34,13 @@ def predict(
     mean_over_seeds: Annotated[
         bool, typer.Option("--mean-over-seeds", help="One score per cohort, model and recipe: the seeds' mean.")
     ] = False,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the CSV's columns, the image's first, as a challenge wants them: id,label "
+            "[default: image_id and the findings]."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
     cache: CacheFolder = None,
 ) -> None:
@@ -52,12 +59,21 @@ def predict(
         tuple(seed or ()),
         averages_seeds=mean_over_seeds,
     )
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
     with display.progress() as watcher:
-        found = predict_run(run, choice, images, cache=cache or default_cache(), device=device, watcher=watcher)
+        found = predict_run(
+            run,
+            choice,
+            images,
+            cache=cache or default_cache(),
+            columns=names,
+            device=device,
+            watcher=watcher,
+        )
     with writing_to(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         found.frame.to_csv(output, index=False)
-    n_fits, n_images = len(found.fits), found.frame["image_id"].nunique()
+    n_fits, n_images = len(found.fits), found.frame[names[0] if names else "image_id"].nunique()
     typer.echo(f"{output}: {n_images:,} images, {n_fits} {'fit' if n_fits == 1 else 'fits'}")
     for label in found.fits[:_SHOWN]:
         typer.echo(f"  {label}")

@@ -131,6 +131,31 @@ def test_one_fit_makes_a_submission_of_images_and_findings(audit: Audit, run: Pa
     assert frame["opacity"].dropna().between(0, 1).all()
 
 
+def test_a_challenge_gets_the_columns_that_it_wants(audit: Audit, run: Path, images: Path) -> None:
+    asked = ("predict", run, "--images", images, "--cohort", "all", "--mean-over-seeds", "--device", "cpu")
+    assert audit(*asked, "-o", "plain.csv").code == 0
+    assert audit(*asked, "-o", "sub.csv", "--columns", "id, label").code == 0
+    frame = pd.read_csv("sub.csv", dtype={"id": "str"})
+    assert list(frame.columns) == ["id", "label"]
+    plain = pd.read_csv("plain.csv", dtype={"image_id": "str"})
+    pd.testing.assert_frame_equal(frame, plain.set_axis(["id", "label"], axis="columns"))
+
+
+def test_columns_that_a_challenge_could_not_have_meant(audit: Audit, run: Path) -> None:
+    answer = audit("predict", run, "-o", "sub.csv", "--columns", "id,label,label")
+    assert answer.code == 2
+    assert answer.message.splitlines() == [
+        "--columns id,label,label: 3 fits are left, and a challenge wants one row an image; choose one by "
+        "--cohort, --model, --seed or --fit, or average seeds by --mean-over-seeds",
+        "3 names for 2 columns, which are image_id, opacity",
+        "label is there twice",
+    ]
+    assert not Path("sub.csv").exists()
+    assert audit("predict", run, "-o", "sub.csv", "--cohort", "F", "--columns", "id,").message == (
+        "--columns id,: a name is empty"
+    )
+
+
 def test_scores_follow_the_image_and_not_its_place(audit: Audit, run: Path, images: Path) -> None:
     audit("predict", run, "--images", images, "--cohort", "F", "-o", "first.csv", "--device", "cpu")
     (images / "b.dcm").rename(images / "z.dcm")
