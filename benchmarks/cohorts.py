@@ -1,19 +1,13 @@
-"""Time and memory of drawing cohorts from invented metadata.
-
-    python benchmarks/cohorts.py                 # 100,000 and 1,000,000 images
-    python benchmarks/cohorts.py 26684 377110    # any sizes
-
-Goals: 100,000 images within 2 s, 1,000,000 within 20 s, Table 1 apart.
-"""
+"""Time and memory of drawing nine balanced cohorts from invented metadata."""
 
 from __future__ import annotations
 
 import resource
-import sys
 import time
 
 import numpy as np
 import pandas as pd
+from turns import Effort, Figure, Figures
 
 from subgroup_audit.cohort import design_cohorts
 from subgroup_audit.schema import ExclusionTable, ImageTable, LabelTable, SourceTables
@@ -64,21 +58,17 @@ def nine_cohorts() -> Study:
     )
 
 
-def main(sizes: list[int]) -> None:
-    """Print one line per size."""
-    study = nine_cohorts()
-    print("images      draw       with Table 1   manifest rows   peak memory")
-    for n_images in sizes:
+def measure(effort: Effort) -> Figures:
+    """Cohorts of 100,000 and of 1,000,000 images."""
+    study, found = nine_cohorts(), {}
+    for key, n_images in (
+        ("cohorts_100k", effort.pick(100_000, 2_000)),
+        ("cohorts_1m", effort.pick(1_000_000, 4_000)),
+    ):
         tables = invent_tables(n_images)
-        seconds = []
-        for describe in (False, True):
-            start = time.perf_counter()
-            design = design_cohorts(study, tables, describe=describe)
-            seconds.append(time.perf_counter() - start)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-        rows = len(design.manifest)
-        print(f"{n_images:<11,} {seconds[0]:6.2f} s   {seconds[1]:8.2f} s     {rows:<13,}   {peak:.1f} GiB")
-
-
-if __name__ == "__main__":
-    main([int(size) for size in sys.argv[1:]] or [100_000, 1_000_000])
+        start = time.perf_counter()
+        design = design_cohorts(study, tables, describe=False)
+        seconds = time.perf_counter() - start
+        found[key] = Figure(seconds, f"{n_images:,} images, {len(design.manifest):,} manifest rows, by the clock")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    return {**found, "cohorts_memory": Figure(peak, "the whole process")}
