@@ -48,6 +48,10 @@ class TrainingError(AuditError):
     """A fit stopped: the loss is not finite, or the device ran out of memory."""
 
 
+class EngineError(AuditError):
+    """An engine, one of its options or a shard is unknown, its package is missing, or there is no plan to work on."""
+
+
 class StatisticsError(AuditError):
     """Arrays that a statistic cannot take: not finite, not 0/1, of unequal length, or empty."""
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,24 @@ from pydantic import ValidationError
 
 from subgroup_audit import steps
 from subgroup_audit.engine import (
+    Engine,
     FitFailure,
     FitJob,
     default_workers,
+    device_of_fits,
+    forget_claims,
+    require_device,
     resolve_device,
     run_fits,
-    threads_per_fit,
 )
 from subgroup_audit.errors import StoreError, TrainingError
-from subgroup_audit.steps import Place
+from subgroup_audit.schema import CohortManifest
+from subgroup_audit.steps import Place, PlannedFit
 from subgroup_audit.store import Done, RunFolder, Step, digest, read_json
 from subgroup_audit.study import Study
 from subgroup_audit.watcher import Silence, Watcher
+
+FIT_KINDS = ("fits", "control fits")
 
 
 @dataclass(frozen=True)
@@ -38,12 +45,29 @@ class RunOptions:
     workers : fits side by side; None: one per core, or one per GPU
     keep_going : leave failed fits out of the report instead of stopping
     command : what the user typed, for the report's provenance
+    engine : where fits run
     """
 
     device: str = "auto"
     workers: int | None = None
     keep_going: bool = False
     command: str = ""
+    engine: Engine = field(default_factory=Engine)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study whose data and cohorts are ready, and whose fits are planned.
+
+    Attributes
+    ----------
+    waiting : fits that are not done
+    """
+
+    folder: Path
+    device: str
+    n_fits: int
+    waiting: list[FitJob]
 
 
 @dataclass
@@ -83,22 +107,38 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
     """
     with RunFolder(place.out, study.study).held() as folder:
         run = _Run(study, place, options, folder, watcher or Silence())
-        source = run.step(steps.source_step(study, place.root), steps.read_source)
-        pixels = run.step(steps.pixels_step(study, source), steps.decode_pixels, source)
-        copies = run.step(steps.copies_step(pixels), steps.find_copies, source, pixels)
-        cohorts = run.step(
-            steps.cohorts_step(study, source, pixels, copies), steps.build_cohorts, source, pixels, copies
-        )
+        source, pixels, cohorts = run.data()
         samples = run.step(steps.samples_step(study, cohorts, pixels), steps.draw_samples, source, cohorts)
-        fits = run.fits(steps.plan_fits, source, cohorts, pixels)
-        controls = run.fits(steps.plan_controls, source, cohorts, pixels)
+        fits, controls = run.fits(source, cohorts, pixels)
         predictions = run.step(
             steps.predictions_step(study, cohorts, fits), steps.gather_predictions, cohorts, *fits
         )
         audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
+        differences = run.step(steps.differences_step(study, cohorts), steps.compare_cohorts, cohorts)
+        performance = run.step(
+            steps.performance_step(study, cohorts, predictions), steps.measure_performance, cohorts, predictions
+        )
         reasons = run.reasons(source, cohorts, predictions, audit, fits, controls)
         run.report([source, cohorts, samples, *fits, audit, differences, performance, *reasons], predictions)
         return run.summary
+
+
+def prepare_study(study: Study, place: Place, options: RunOptions, watcher: Watcher | None = None) -> Prepared:
+    """Data, pixels and cohorts made ready, and the plan of all fits written for `audit worker`; no fit is done.
+
+    Raises
+    ------
+    AuditError
+        Anything that the user can put right; what was finished by then is kept.
+    """
+    with RunFolder(place.out, study.study).held() as folder:
+        run = _Run(study, place, options, folder, watcher or Silence(), is_elsewhere=True)
+        source, pixels, cohorts = run.data()
+        manifest = steps.read_manifest(cohorts)
+        planned = run.plan(manifest, pixels)
+        jobs = steps.prepare_jobs(study, place, folder, planned, manifest, source, device=run.device)
+        waiting = [job for job in jobs if not folder.is_done(job.step)]
+        return Prepared(folder.path, run.device, len(jobs), waiting)
 
 
 @dataclass
@@ -110,16 +150,33 @@ class _Run:
     options: RunOptions
     folder: RunFolder
     watcher: Watcher
+    is_elsewhere: bool = False
     started: float = field(default_factory=time.time)
     summary: RunSummary = field(init=False)
 
     def __post_init__(self) -> None:
-        differences = run.step(steps.differences_step(study, cohorts), steps.compare_cohorts, cohorts)
-        performance = run.step(
-            steps.performance_step(study, cohorts, predictions), steps.measure_performance, cohorts, predictions
-        )
         self.summary = RunSummary(self.folder.path / "report.html", self.folder.path)
-        self.device = resolve_device(self.options.device)
+        engine, asked = self.options.engine, self.options.device
+        is_elsewhere = self.is_elsewhere or engine.is_elsewhere
+        self.device = device_of_fits(asked, self.folder.path, is_elsewhere=is_elsewhere, gpus=engine.gpus)
+
+    @cached_property
+    def here(self) -> str:
+        """The device of what this process does itself: that of the fits, or what this machine has instead."""
+        try:
+            return resolve_device(self.device)
+        except TrainingError:
+            return resolve_device("auto")
+
+    def data(self) -> tuple[Done, Done, Done]:
+        """Source tables, pixels and cohorts."""
+        study = self.study
+        source = self.step(steps.source_step(study, self.place.root), steps.read_source)
+        pixels = self.step(steps.pixels_step(study, source), steps.decode_pixels, source)
+        copies = self.step(steps.copies_step(pixels), steps.find_copies, source, pixels)
+        step = steps.cohorts_step(study, source, pixels, copies)
+        cohorts = self.step(step, steps.build_cohorts, source, pixels, copies)
+        return source, pixels, cohorts
 
     def step(self, step: Step, do: Callable[[steps.Doing], None], *inputs: Done) -> Done:
         """The step, done now or found done."""
@@ -128,7 +185,7 @@ class _Run:
             self.summary.reused.append(step.name)
         else:
             with self._timed(step.name), self.folder.writing(step) as work:
-                do(steps.Doing(self.study, self.place, work, inputs, self.watcher.advance, self.device))
+                do(steps.Doing(self.study, self.place, work, inputs, self.watcher.advance, self.here))
             self.summary.done.append(step.name)
         return self.folder.done(step)
 
@@ -139,49 +196,69 @@ class _Run:
         yield
         self.watcher.end(name, time.perf_counter() - started)
 
-    def fits(
-        self,
-        plan: Callable[..., list[steps.PlannedFit]],
-        source: Done,
-        cohorts: Done,
-        pixels: Done,
-    ) -> list[Done]:
-        """The finished fits of a plan; raises where one failed, unless the run is to keep going."""
+    def plan(self, manifest: CohortManifest, pixels: Done) -> tuple[list[PlannedFit], list[PlannedFit]]:
+        """The study's fits, and those of its controls."""
+        seen = (self.study, self.place, manifest, pixels.content, self.device)
+        return steps.plan_fits(*seen), steps.plan_controls(*seen)
+
+    def fits(self, source: Done, cohorts: Done, pixels: Done) -> tuple[list[Done], list[Done]]:
+        """The finished fits and controls; raises where one failed, unless the run is to keep going."""
         manifest = steps.read_manifest(cohorts)
-        planned = plan(self.study, self.place, manifest, pixels.content, self.device)
-        waiting = [fit for fit in planned if not self.folder.is_done(fit.step)]
-        n_reused, kind = len(planned) - len(waiting), "control fits" if plan is steps.plan_controls else "fits"
+        planned = self.plan(manifest, pixels)
+        for fits, kind in zip(planned, FIT_KINDS, strict=True):
+            self._count_reused(fits, kind)
+        if any(not self.folder.is_done(fit.step) for fits in planned for fit in fits):
+            jobs = steps.prepare_jobs(
+                self.study, self.place, self.folder, planned, manifest, source, device=self.device
+            )
+            self._do_fits(jobs, len(planned[0]))
+        return self._finished(planned[0]), self._finished(planned[1])
+
+    def _finished(self, planned: list[PlannedFit]) -> list[Done]:
+        found = [self.folder.done(fit.step) for fit in planned if self.folder.is_done(fit.step)]
+        if planned and not found:
+            raise TrainingError(f"every fit failed; the first: {self.summary.failures[0].message}")
+        return found
+
+    def _count_reused(self, planned: list[PlannedFit], kind: str) -> None:
+        n_reused = sum(self.folder.is_done(fit.step) for fit in planned)
         self.summary.n_fits_reused += n_reused
         if n_reused:
             self.watcher.reuse(f"{n_reused} of {len(planned)} {kind}")
-        if waiting:
-            self._do_fits(
-                steps.prepare_jobs(self.study, self.place, self.folder, waiting, manifest, source),
-                len(planned),
-                kind,
-            )
-        finished = [self.folder.done(fit.step) for fit in planned if self.folder.is_done(fit.step)]
-        if planned and not finished:
-            raise TrainingError(f"every fit failed; the first: {self.summary.failures[0].message}")
-        return finished
 
-    def _do_fits(self, jobs: list[steps.PreparedFit], n_planned: int, kind: str) -> None:
-        by_label = {prepared.job.label: prepared for prepared in jobs}
+    def _do_fits(self, jobs: list[FitJob], n_own: int) -> None:
+        """Do the fits that wait: the study's own before the controls here, all at once where machines are many."""
+        engine = self.options.engine
+        groups = {FIT_KINDS[0]: jobs[:n_own], FIT_KINDS[1]: jobs[n_own:]}
+        if engine.is_elsewhere:
+            groups = {FIT_KINDS[0]: jobs}
+        device = self.device if engine.is_elsewhere else require_device(self.device)
+        for kind, members in groups.items():
+            waiting = [job for job in members if not self.folder.is_done(job.step)]
+            if not waiting:
+                continue
+            with self._timed(kind, len(waiting)):
+                self.summary.failures += run_fits(
+                    waiting,
+                    device=device,
+                    workers=self._count_workers(len(waiting)),
+                    keep_going=self.options.keep_going,
+                    watcher=self.watcher,
+                    done=self._finish,
+                    engine=engine,
+                )
+        forget_claims(self.folder.path)
 
-        def finish(job: FitJob, seconds: float) -> None:
-            self.folder.finish(by_label[job.label].step, job.work, seconds=seconds)
-            self.summary.n_fits_done += 1
+    def _count_workers(self, n_fits: int) -> int:
+        if self.options.engine.is_elsewhere:
+            return 0
+        return self.options.workers or default_workers(self.device, n_fits)
 
-        with self._timed(kind, len(jobs)):
-            self.summary.failures += run_fits(
-                [prepared.job for prepared in jobs],
-                device=self.device,
-                workers=self.options.workers or default_workers(self.device, len(jobs)),
-                threads=threads_per_fit(self.device, n_planned),
-                keep_going=self.options.keep_going,
-                watcher=self.watcher,
-                done=finish,
-            )
+    def _finish(self, job: FitJob, seconds: float) -> None:
+        """Hear that a fit is done; its worker has published it, unless it was done in this process."""
+        if not self.folder.is_done(job.step):
+            self.folder.finish(job.step, job.work, seconds=seconds)
+        self.summary.n_fits_done += 1
 
     def reasons(
         self,
@@ -211,7 +288,7 @@ class _Run:
         causes = self.step(steps.causes_step(study, *measured), steps.find_causes, *measured)
         seen = (source, cohorts, predictions)
         inside = [
-            self.step(look.plan(study, self.device, *seen, fits), look.do, *seen, *fits)
+            self.step(look.plan(study, self.here, *seen, fits), look.do, *seen, *fits)
             for look in steps.looks_inside(study)
         ]
         return [order, errors, diagnosis, causes, *inside]
@@ -241,6 +318,7 @@ class _Run:
     def _provenance(self, fits: list[Done]) -> dict[str, Any]:
         return {
             **steps.describe_environment(self.place, self.device),
+            "engine": self.options.engine.name,
             "command": self.options.command,
             "started": steps.timestamp(self.started),
             "finished": steps.timestamp(time.time()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ import pandas as pd
 from subgroup_audit import steps
 from subgroup_audit.cohort import CohortDesign, design_cohorts
 from subgroup_audit.datasets import find_source, load_source
-from subgroup_audit.engine import default_workers, resolve_device
+from subgroup_audit.engine import Engine, Forecast, default_workers, device_of_fits, foresee, threads_per_fit
 from subgroup_audit.schema import ExclusionTable
 from subgroup_audit.steps import Place, PlannedFit
 from subgroup_audit.steps.data import read_source_tables, write_design
 from subgroup_audit.store import RunFolder, Step, read_frames
 from subgroup_audit.study import Study
-from subgroup_audit.training import estimate_seconds
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Plan:
     ----------
     sizes : DataFrame [cohort, split, n_images, n_patients, n_positive] (of the first finding)
     fits : fits in order, those of controls last, each with whether it is stored and its estimated seconds
+    forecast : what the engine would do with those that are not stored
     """
 
     design: CohortDesign
@@ -39,6 +39,7 @@ class Plan:
     device: str
     workers: int
     n_images_to_decode: int
+    forecast: Forecast
 
     @property
     def n_stored(self) -> int:
@@ -95,17 +96,23 @@ def _found_so_far(study: Study, place: Place, progress: Callable[[int, int], Non
     return {**found, "pixel_digests": frames["digests"], **near}
 
 
-def check_before_run(study: Study, place: Place, device_name: str) -> None:
+def check_before_run(
+    study: Study, place: Place, device_name: str, engine: Engine | None = None, *, is_elsewhere: bool = False
+) -> None:
     """Find what would stop a run before it does anything: its device, folder, data set, and models.
 
     The models of a finished run are not checked again: that takes seconds, and a run without changes none.
+
+    Parameters
+    ----------
+    is_elsewhere : whether fits are only planned, for workers on any machine
 
     Raises
     ------
     AuditError
         What the user can put right; the models' problems are listed at once.
     """
-    resolve_device(device_name)
+    _device(place, device_name, engine or Engine(), is_elsewhere=is_elsewhere)
     find_source(study.data.source)
     folder = RunFolder(place.out, study.study)
     folder.check_owner()
@@ -113,8 +120,23 @@ def check_before_run(study: Study, place: Place, device_name: str) -> None:
         steps.check_models(study, place, study.models, fetch_weights=True)
 
 
-def plan_run(study: Study, place: Place, device_name: str, workers: int | None) -> Plan:
+def _device(place: Place, name: str, engine: Engine, *, is_elsewhere: bool = False) -> str:
+    return device_of_fits(name, place.out, is_elsewhere=is_elsewhere or engine.is_elsewhere, gpus=engine.gpus)
+
+
+def plan_run(
+    study: Study,
+    place: Place,
+    device_name: str,
+    workers: int | None,
+    engine: Engine | None = None,
+    words: Mapping[str, Sequence[str]] | None = None,
+) -> Plan:
     """The plan of a run; writes nothing.
+
+    Parameters
+    ----------
+    words : the study and the options that the commands `run` and `worker` repeat
 
     Raises
     ------
@@ -123,26 +145,37 @@ def plan_run(study: Study, place: Place, device_name: str, workers: int | None) 
     """
     folder = RunFolder(place.out, study.study)
     folder.check_owner()
-    device = resolve_device(device_name)
+    engine = engine or Engine()
+    device = _device(place, device_name, engine)
     found = _found_so_far(study, place, None)
     design = design_cohorts(study, **found, describe=False)
     steps.check_models(study, place, study.models, fetch_weights=False)
     source, pixels = _stored_data_steps(study, place, folder)
     content = folder.done(pixels).content if pixels and folder.is_done(pixels) else ""
-    planned = [
-        fit
-        for plan in (steps.plan_fits, steps.plan_controls)
-        for fit in plan(study, place, design.manifest, content, device)
-    ]
-    sizes, n_targets = cohort_sizes(design), design.manifest.frame["image_id"].nunique()
+    own, controls = (
+        plan(study, place, design.manifest, content, device) for plan in (steps.plan_fits, steps.plan_controls)
+    )
+    n_images = steps.count_images(design.manifest.frame)
     fits = tuple(
-        (fit, bool(content) and folder.is_done(fit.step), _seconds(study, place, fit, sizes, n_targets, device))
-        for fit in planned
+        (
+            fit,
+            bool(content) and folder.is_done(fit.step),
+            steps.expected_seconds(steps.fit_spec(study, place, fit), n_images, device),
+        )
+        for fit in [*own, *controls]
     )
     stored = (("source", folder.is_done(source)), ("pixels", bool(content)))
-    count = workers or default_workers(device, len(planned))
-    n_images = 0 if content else len(found["tables"].images)
-    return Plan(design, sizes, fits, stored, device, count, n_images)
+    count = workers or (default_workers(device, len(fits)) if not engine.is_elsewhere else len(fits))
+    forecast = foresee(
+        engine,
+        [seconds for _, is_stored, seconds in fits if not is_stored],
+        device=device,
+        workers=count,
+        threads=threads_per_fit(device, len(own)),
+        words=words,
+    )
+    n_undecoded = 0 if content else len(found["tables"].images)
+    return Plan(design, cohort_sizes(design), fits, stored, device, count, n_undecoded, forecast)
 
 
 def _stored_data_steps(study: Study, place: Place, folder: RunFolder) -> tuple[Step, Step | None]:
@@ -159,18 +192,3 @@ def cohort_sizes(design: CohortDesign) -> pd.DataFrame:
         n_images=("image_id", "nunique"), n_patients=("patient_id", "nunique"), n_positive=("y_true", "sum")
     )
     return pd.DataFrame(counted.reset_index())
-
-
-def _seconds(
-    study: Study, place: Place, fit: PlannedFit, sizes: pd.DataFrame, n_targets: int, device: str
-) -> float:
-    own = sizes[sizes["cohort"] == fit.cohort].set_index("split")["n_images"]
-    return float(
-        estimate_seconds(
-            steps.fit_spec(study, place, fit),
-            n_train=int(own.get("train", 0)),
-            n_val=int(own.get("val", 0)),
-            n_targets=n_targets,
-            device=device,
-        )
-    )

@@ -26,6 +26,7 @@ from subgroup_audit.cli import (
     report,
     run,
     schema,
+    worker,
 )
 from subgroup_audit.cli.streams import silence
 from subgroup_audit.errors import AuditError
@@ -79,7 +80,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-COMMANDS = (run, check, compare, cohort, leakage, power, report, predict, phantom, fetch, init, schema, doctor)
+COMMANDS = (
+    run,
+    worker,
+    check,
+    compare,
+    cohort,
+    leakage,
+    power,
+    report,
+    predict,
+    phantom,
+    fetch,
+    init,
+    schema,
+    doctor,
+)
 for command in COMMANDS:
     command.register(app)
 

@@ -63,12 +63,20 @@ def open_study(
     split_seed : divides the persons another way than the file says; the study is then named after the seed too
     """
     from subgroup_audit.steps.place import Place, find_root
+
+    study, folder, run, pixels = find_run(path, out, cache, split_seed)
+    return study, Place(folder, find_root(study, folder, data), run, pixels)
+
+
+def find_run(
+    path: Path, out: Path | None, cache: Path | None, split_seed: int | None = None
+) -> tuple[Study, Path, Path, Path]:
+    """The study, its file's folder, the folder of its run, and the cache: all that needs no data."""
     from subgroup_audit.study_file import load_study
 
     study = load_study(path)
     if split_seed is not None:
         split = study.split.model_copy(update={"seed": split_seed})
         study = study.model_copy(update={"study": f"{study.study}_split{split_seed}", "split": split})
-    folder = path.resolve().parent
-    root = find_root(study, folder, data)
-    return study, Place(folder, root, (out or Path("reports") / study.study).resolve(), cache or default_cache())
+    run = (out or Path("reports") / study.study).resolve()
+    return study, path.resolve().parent, run, cache or default_cache()

@@ -34,23 +34,42 @@ def run(
         int | None,
         typer.Option(min=0, help="Divide the persons another way; a run of its own, named after the seed."),
     ] = None,
+    engine: Annotated[str, typer.Option(help="Where fits run: local, slurm or ray.")] = "local",
+    engine_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--engine-option", metavar="NAME=VALUE", help="Of the engine; may be repeated: docs/engines.md."
+        ),
+    ] = None,
+    prepare: Annotated[
+        bool,
+        typer.Option("--prepare", help="Make data and cohorts ready, plan the fits for `audit worker`, stop."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")] = False,
 ) -> None:
     """Split, train, cross-evaluate and report; resumes by itself."""
-    from subgroup_audit.cli import display
+    from subgroup_audit.cli import display, engines
+    from subgroup_audit.engine import choose_engine
 
+    chosen = choose_engine(engine, engine_option or [])
     content, place = open_study(study, data, out, cache, split_seed)
+    words = engines.study_words(study, data, out, cache, split_seed, device)
     if dry_run:
         from subgroup_audit.plan import plan_run
 
-        display.show_plan(content, place, plan_run(content, place, device, workers))
+        plan = plan_run(content, place, device, workers, chosen, words)
+        display.show_plan(content, place, plan)
+        engines.show_forecast(plan.forecast)
         return
-    from subgroup_audit.pipeline import RunOptions, run_study
+    from subgroup_audit.pipeline import RunOptions, prepare_study, run_study
     from subgroup_audit.plan import check_before_run
 
-    check_before_run(content, place, device)
-    options = RunOptions(device, workers, keep_going, command=_command())
+    check_before_run(content, place, device, chosen, is_elsewhere=prepare)
+    options = RunOptions(device, workers, keep_going, command=_command(), engine=chosen)
     with display.progress() as watcher:
+        if prepare:
+            engines.show_prepared(prepare_study(content, place, options, watcher), words)
+            return
         summary = run_study(content, place, options, watcher)
     display.show_summary(content, summary)
 

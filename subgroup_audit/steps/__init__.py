@@ -20,8 +20,9 @@ from subgroup_audit.steps.environment import describe_environment, timestamp
 from subgroup_audit.steps.errors import count_errors, errors_step
 from subgroup_audit.steps.fits import (
     PlannedFit,
-    PreparedFit,
     check_models,
+    count_images,
+    expected_seconds,
     fit_spec,
     plan_controls,
     plan_fits,
@@ -37,8 +38,8 @@ from subgroup_audit.steps.page import (
     report_step,
     write_report,
 )
-from subgroup_audit.steps.place import Doing, Place
 from subgroup_audit.steps.performance import measure_performance, performance_step
+from subgroup_audit.steps.place import Doing, Place
 from subgroup_audit.steps.results import (
     audit_cells,
     audit_step,
@@ -52,7 +53,6 @@ __all__ = [
     "Doing",
     "Place",
     "PlannedFit",
-    "PreparedFit",
     "RunParts",
     "audit_cells",
     "audit_step",
@@ -65,23 +65,25 @@ __all__ = [
     "copies_step",
     "count_cohorts",
     "count_errors",
+    "count_images",
     "decode_pixels",
     "describe_environment",
     "diagnose",
     "diagnosis_step",
-    "draw_samples",
     "differences_step",
+    "draw_samples",
     "errors_step",
+    "expected_seconds",
     "find_causes",
     "find_copies",
     "fit_spec",
     "gather_predictions",
     "looks_inside",
-    "order_step",
-    "pixels_step",
     "measure_performance",
-    "plan_controls",
+    "order_step",
     "performance_step",
+    "pixels_step",
+    "plan_controls",
     "plan_fits",
     "predictions_step",
     "prepare_jobs",

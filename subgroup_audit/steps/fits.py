@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import file_digest
@@ -12,14 +12,15 @@ from typing import Any
 import pandas as pd
 
 from subgroup_audit.diagnosis import Control, control_combinations, control_rows, declared_controls
-from subgroup_audit.engine import FitJob
+from subgroup_audit.engine import FitJob, threads_per_fit, write_plan, write_table
 from subgroup_audit.errors import ModelError
+from subgroup_audit.images.store import PixelStore
 from subgroup_audit.schema import CohortManifest
 from subgroup_audit.steps.data import open_pixels, read_source_tables
 from subgroup_audit.steps.place import Place
-from subgroup_audit.store import Done, RunFolder, Step, frame_digest
+from subgroup_audit.store import Done, RunFolder, Step, digest, frame_digest
 from subgroup_audit.study import Model, Study
-from subgroup_audit.training import FitSpec, validate_model
+from subgroup_audit.training import FitSpec, estimate_seconds, validate_model
 
 FIT_VERSION = 2
 
@@ -40,14 +41,6 @@ class PlannedFit:
         """Name for people."""
         name = f"{self.cohort} / {self.model} / {self.recipe} / seed {self.seed}"
         return f"{name} / {self.control.words}" if self.control else name
-
-
-@dataclass(frozen=True)
-class PreparedFit:
-    """A fit with its job on disk, ready for a worker."""
-
-    step: Step
-    job: FitJob
 
 
 def plan_fits(study: Study, place: Place, manifest: CohortManifest, pixels: str, device: str) -> list[PlannedFit]:
@@ -170,38 +163,89 @@ def prepare_jobs(
     study: Study,
     place: Place,
     folder: RunFolder,
-    waiting: list[PlannedFit],
+    planned: Sequence[Sequence[PlannedFit]],
     manifest: CohortManifest,
     source: Done,
-) -> list[PreparedFit]:
-    """The jobs of these fits, their rows written to disk; raises `ModelError` where a model cannot be built."""
-    check_models(study, place, [fit.model for fit in waiting], fetch_weights=True)
+    *,
+    device: str,
+) -> list[FitJob]:
+    """The jobs of all these fits, their rows and their plan written to disk for any worker to read.
+
+    Raises
+    ------
+    ModelError
+        A model of a fit that is not done cannot be built.
+    """
+    waiting = [fit.model for kind in planned for fit in kind if not folder.is_done(fit.step)]
+    check_models(study, place, waiting, fetch_weights=True)
     pixels, _ = open_pixels(study, place, read_source_tables(source.folder).images)
-    targets = folder.work / "targets.parquet"
-    target_rows(manifest).to_parquet(targets, index=False)
-    prepared = []
-    for fit in waiting:
-        rows = folder.work / f"rows-{fit.step.inputs['rows']}.parquet"
-        if not rows.is_file():
-            fit_rows(fit, manifest).to_parquet(rows, index=False)
-        work = folder.work / fit.step.folder_name
-        work.mkdir(exist_ok=True)
-        prepared.append(
-            PreparedFit(
-                fit.step,
-                FitJob(
-                    label=fit.label,
-                    spec=fit_spec(study, place, fit).to_json(),
-                    cohort=rows,
-                    targets=targets,
-                    pixels=pixels,
-                    work=work,
-                    cache=place.cache,
-                    epochs=study.recipes[fit.recipe].epochs,
-                ),
-            )
+    make = _JobMaker(study, place, folder, manifest, pixels, device)
+    jobs = [make.job(fit, threads_per_fit(device, len(kind))) for kind in planned for fit in kind]
+    definition = digest(study.model_dump(mode="json"))
+    write_plan(folder.path, jobs, cache=place.cache, device=device.partition(":")[0], definition=definition)
+    return jobs
+
+
+@dataclass
+class _JobMaker:
+    """What all jobs of a study have in common."""
+
+    study: Study
+    place: Place
+    folder: RunFolder
+    manifest: CohortManifest
+    pixels: PixelStore
+    device: str
+
+    def __post_init__(self) -> None:
+        self.targets = target_rows(self.manifest)
+        self.n_images = count_images(self.manifest.frame)
+
+    def job(self, fit: PlannedFit, threads: int) -> FitJob:
+        """The job of a fit; its rows lie in the run folder from now on."""
+        study, spec = self.study, fit_spec(self.study, self.place, fit)
+        return FitJob(
+            label=fit.label,
+            step=fit.step,
+            spec=spec.to_json(),
+            cohort=self._rows("rows", fit.step.inputs["rows"], lambda: fit_rows(fit, self.manifest)),
+            targets=self._rows("targets", fit.step.inputs["targets"], lambda: self.targets),
+            pixels=self.pixels,
+            run=self.folder.path,
+            work=self.folder.work / fit.step.folder_name,
+            cache=self.place.cache,
+            epochs=study.recipes[fit.recipe].epochs,
+            threads=threads,
+            seconds=expected_seconds(spec, self.n_images, self.device),
         )
-    return prepared
+
+    def _rows(self, name: str, key: str, make: Callable[[], pd.DataFrame]) -> Path:
+        path = self.folder.work / f"{name}-{key}.parquet"
+        if not path.is_file():
+            write_table(make(), path)
+        return path
+
+
+def count_images(manifest: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """Number of images by cohort and split; under ('', '') that of all, each once."""
+    counted = pd.DataFrame(manifest.groupby(["cohort", "split"], as_index=False)["image_id"].nunique())
+    by_split = {
+        (str(row["cohort"]), str(row["split"])): int(row["image_id"]) for row in counted.to_dict("records")
+    }
+    return {**by_split, ("", ""): int(manifest["image_id"].nunique())}
+
+
+def expected_seconds(spec: FitSpec, n_images: Mapping[tuple[str, str], int], device: str) -> float:
+    """Seconds that a fit is expected to take on a device; `n_images` is of `count_images`."""
+    return float(
+        estimate_seconds(
+            spec,
+            n_train=n_images.get((spec.train_cohort, "train"), 0),
+            n_val=n_images.get((spec.train_cohort, "val"), 0),
+            n_targets=n_images["", ""],
+            device=device,
+        )
+    )
 
 
 def fit_spec(study: Study, place: Place, fit: PlannedFit) -> FitSpec:

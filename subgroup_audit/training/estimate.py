@@ -48,7 +48,8 @@ def estimate_seconds(spec: FitSpec, n_train: int, n_val: int, n_targets: int, de
     ----------
     n_train, n_val, n_targets : images trained on, validated on each epoch, and predicted at the end
     """
-    device = choose_device(device)
+    if device == "auto":  # a named one may be another machine's
+        device = choose_device(device)
     forward = _forward_seconds(spec, device)
     epochs, part = spec.recipe.epochs, spec.model.trainable
     if part == "head" and spec.recipe.augmentation == type(spec.recipe.augmentation)():
