@@ -6,65 +6,69 @@ from typing import Any
 
 from subgroup_audit.report.controls import Block, ControlFigure, ControlPart, Dot
 from subgroup_audit.report.numerals import interval, is_number, signed
+from subgroup_audit.report.paper_figures.matrix import NAMES, NARROWEST, ONE_LINE, draw_grid, draw_words
 from subgroup_audit.report.paper_figures.panels import panel_grid
-from subgroup_audit.report.paper_figures.style import INK, SOFT, VAL, Layout, new_figure, short
+from subgroup_audit.report.paper_figures.rows import label_rows, mark_line, rest_words, say
+from subgroup_audit.report.paper_figures.style import INK, VAL, Layout, head, short, wrapped
+from subgroup_audit.report.paper_figures.waterfall import level_mark
 
 
 def dots_figure(part: ControlPart, figure: ControlFigure, layout: Layout) -> Any:
     """A control's AUC, a panel per training cohort; filled: the study's own fits."""
     blocks = part.blocks
-    drawing, panels = panel_grid(len(blocks), 0.5 + 0.24 * max(len(block.dots) for block in blocks))
-    for axes, block in zip(panels, blocks, strict=True):
-        _dot_panel(axes, block, figure)
-    drawing.suptitle(short(f"{figure.title}: {part.finding}", 100), fontsize=8.5)
-    drawing.supxlabel(figure.caption, fontsize=7)
+    drawing, panels, inner = panel_grid(len(blocks), max(len(block.dots) for block in blocks), layout)
+    for axes, block in zip(panels, blocks, strict=False):
+        axes.set_xlim(figure.axis.low, figure.axis.high)
+        _dot_panel(axes, block, figure, inner)
+    rest = rest_words(len(blocks), len(panels), "controls")
+    title = short(f"{figure.title}: {part.finding}", inner.letters(0.9 * inner.width))
+    drawing.suptitle(title + (f"\n{rest}" if rest else ""))
+    drawing.supxlabel(wrapped(figure.caption, layout, 0.9 * inner.width), fontsize=layout.small)
     return drawing
 
 
-def _dot_panel(axes: Any, block: Block, figure: ControlFigure) -> None:
+def _dot_panel(axes: Any, block: Block, figure: ControlFigure, layout: Layout) -> None:
     if figure.chance_at is not None:
-        axes.axvline(0.5, color=SOFT, linewidth=0.8)
+        mark_line(axes, layout, 0.5, len(block.dots))
     for y, dot in enumerate(block.dots):
-        _dot_row(axes, dot, y)
-    axes.set(xlim=(figure.axis.low, figure.axis.high), ylim=(len(block.dots) - 0.4, -0.6))
-    axes.set_yticks(range(len(block.dots)), [short(dot.label, 28) for dot in block.dots], fontsize=7)
-    axes.set_title(short(f"Trained on {block.train_cohort}", 40), fontsize=8, loc="left")
-    axes.tick_params(axis="y", length=0)
+        _dot_row(axes, layout, dot, y)
+    label_rows(axes, layout, [dot.label for dot in block.dots])
+    title = short(f"Trained on {block.train_cohort}", layout.letters(0.9 * layout.width))
+    axes.set_title(title, loc="left", fontweight="bold", fontsize=layout.small)
 
 
-def _dot_row(axes: Any, dot: Dot, y: int) -> None:
-    low, high, auc = (dot.row[name] for name in ("auc_low", "auc_high", "auc"))
-    if is_number(low) and is_number(high):
-        axes.plot([low, high], [y, y], color=VAL, linewidth=1.3, clip_on=True)
-    if dot.at is not None:
-        face = VAL if dot.is_usual else "white"
-        axes.plot([auc], [y], "o", color=VAL, markerfacecolor=face, markersize=4.5)
-    text = dot.text if dot.at is not None else "not estimable"
-    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=INK)
+def _dot_row(axes: Any, layout: Layout, dot: Dot, y: int) -> None:
+    if dot.at is None:
+        say(axes, layout, y, "not estimable")
+        return
+    level_mark(axes, dot.row, y, VAL, "o", VAL if dot.is_usual else "white")
+    say(axes, layout, y, dot.text)
 
 
 def inflation_figure(part: ControlPart, figure: ControlFigure, layout: Layout) -> Any:
     """What a split by image adds to the AUC of every cell; framed: trained and tested on the same group."""
-    rows, columns = len(part.cells), len(part.groups)
-    drawing = new_figure(1.9 + 1.35 * columns, 1.0 + 0.5 * rows)
+    columns = max(1, len(part.groups))
+    if (layout.width - NAMES) / columns < NARROWEST:
+        layout = layout.widened()
+    width = (layout.width - NAMES) / columns
+    is_tall = width < ONE_LINE
+    drawing = layout.figure(24 + (12 if is_tall else 8) * len(part.cells))
     axes = drawing.add_subplot()
+    draw_grid(axes, layout, tuple(train for train, _ in part.cells), part.groups, width)
     for i, (_, cells) in enumerate(part.cells):
         for j, cell in enumerate(cells):
-            axes.text(j, i, _inflation_text(cell.row), ha="center", va="center", fontsize=7, color=INK)
+            draw_words(axes, layout, _inflation_lines(cell.row, is_tall=is_tall), i, j)
             if cell.is_same:
-                frame = {"facecolor": "none", "edgecolor": INK, "linewidth": 1.2}
+                frame = {"facecolor": "none", "edgecolor": INK, "linewidth": 1.0}
                 axes.barh(i, 0.94, left=j - 0.47, height=0.9, **frame)
-    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xlabel="Tested on", ylabel="Trained on")
-    axes.set_xticks(range(columns), [short(name, 18) for name in part.groups])
-    axes.set_yticks(range(rows), [short(train, 18) for train, _ in part.cells])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    title = short(f"{figure.title}: {part.finding}", 60)
-    axes.set_title(f"{title}\nAUC, split by image minus split by person", fontsize=8.5)
+    title = short(f"{figure.title}: {part.finding}", layout.letters(0.8 * layout.width))
+    head(drawing, layout, f"{title}\nAUC, split by image minus split by person")
     return drawing
 
 
-def _inflation_text(row: dict[str, Any]) -> str:
+def _inflation_lines(row: dict[str, Any], *, is_tall: bool) -> list[str]:
     if not row or not is_number(row["change"]):
-        return "not estimable" if row else "not measured"
-    return f"{signed(row['change'])}\n{interval(row['low'], row['high'], with_signs=True)}"
+        return ["not", "estimable" if row else "measured"]
+    limits = [f"{signed(row['low'])} to", signed(row["high"])]
+    whole = [interval(row["low"], row["high"], with_signs=True)]
+    return [signed(row["change"]), *(limits if is_tall else whole)]

@@ -5,39 +5,63 @@ from __future__ import annotations
 from typing import Any
 
 from subgroup_audit.report.matrix import MACRO_MEAN, Cell, MatrixPanel
-from subgroup_audit.report.numerals import decimal, interval
-from subgroup_audit.report.paper_figures.style import INK, RULE, Layout, new_figure, short
+from subgroup_audit.report.numerals import count, decimal, interval
+from subgroup_audit.report.paper_figures.style import INK, RULE, SOFT, Layout, head, short
 from subgroup_audit.report.sentences import level_words
+
+NAMES = 22.0
+# The narrowest cell whose numbers are legible, and the narrowest that holds an interval on one line, mm.
+NARROWEST, ONE_LINE = 11.0, 21.0
 
 
 def matrix_figure(panel: MatrixPanel, layout: Layout) -> Any:
-    """The cross-evaluation matrix as a heat map; hatched where nothing could be estimated."""
-    from matplotlib.patches import Rectangle
+    """The cross-evaluation matrix as a heat map; hatched where nothing could be estimated.
 
-    rows, columns = len(panel.train_cohorts), len(panel.test_groups)
-    figure = new_figure(1.9 + 1.35 * columns, 0.9 + 0.72 * rows)
+    Over the full width where one column's cells would be too narrow for their numbers.
+    """
+    if _cell_width(panel, layout) < NARROWEST:
+        layout = layout.widened()
+    rows, width = len(panel.train_cohorts), _cell_width(panel, layout)
+    is_tall = width < ONE_LINE
+    figure = layout.figure(24 + (15 if is_tall else 11) * rows)
     axes = figure.add_subplot()
+    draw_grid(axes, layout, panel.train_cohorts, panel.test_groups, width)
     for i, line in enumerate(panel.cells):
         for j, cell in enumerate(line):
-            face = "white" if cell.shade is None else _blue(cell.shade)
-            hatch = "////" if cell.shade is None else None
-            axes.add_patch(
-                Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=face, edgecolor=RULE, hatch=hatch, linewidth=0.5)
-            )
-            if cell.is_same:
-                axes.add_patch(
-                    Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, linewidth=1.4, edgecolor=INK)
-                )
-            _cell_text(axes, cell, j, i)
-    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xlabel="Tested on", ylabel="Trained on")
-    axes.set_xticks(range(columns), [short(name, 18) for name in panel.test_groups])
-    axes.set_yticks(range(rows), [short(name, 18) for name in panel.train_cohorts])
+            _cell_ground(axes, cell, i, j)
+            draw_words(axes, layout, _cell_lines(cell, is_tall=is_tall), i, j, has_box=cell.shade is None)
+    title = short(f"{panel.finding}: {panel.model}", layout.letters(0.85 * layout.width))
+    levels = [level_words(cell.row) for line in panel.cells for cell in line if cell.row]
+    head(figure, layout, f"{title}\nAUC, {levels[0]} interval, {_unit(panel)}")
+    return figure
+
+
+def _cell_width(panel: MatrixPanel, layout: Layout) -> float:
+    return (layout.width - NAMES) / max(1, len(panel.test_groups))
+
+
+def draw_grid(axes: Any, layout: Layout, rows: tuple[str, ...], columns: tuple[str, ...], width: float) -> None:
+    """The names and scales of a matrix of training cohorts by test groups; `width` of a cell, mm."""
+    is_turned = max((len(short(name, 18)) for name in columns), default=0) > layout.letters(width)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axes.set(xlabel="Tested on", ylabel="Trained on")
+    turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_turned else {}
+    axes.set_xticks(range(len(columns)), [short(name, 18) for name in columns], **turned)
+    axes.set_yticks(range(len(rows)), [short(name, layout.letters(NAMES - 5)) for name in rows])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    title = short(f"{panel.finding}: {panel.model}", 60)
-    levels = [level_words(cell.row) for line in panel.cells for cell in line if cell.row]
-    axes.set_title(f"{title}\nAUC with {levels[0]} interval", fontsize=8.5)
-    return figure
+
+
+def _cell_ground(axes: Any, cell: Cell, i: int, j: int) -> None:
+    """The cell's shade or hatching, and the frame of a model tested on its own group."""
+    from matplotlib.patches import Rectangle
+
+    look: dict[str, Any] = {"edgecolor": RULE, "linewidth": 0.5}
+    look |= {"facecolor": "white", "hatch": "////"} if cell.shade is None else {"facecolor": _blue(cell.shade)}
+    axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **look))
+    if cell.is_same:
+        frame: dict[str, Any] = {"fill": False, "linewidth": 1.1, "edgecolor": INK}
+        axes.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, **frame))
 
 
 def _blue(shade: float) -> tuple[float, ...]:
@@ -45,21 +69,33 @@ def _blue(shade: float) -> tuple[float, ...]:
     return tuple(a + shade * (b - a) for a, b in zip(low, high, strict=True))
 
 
-def _cell_text(axes: Any, cell: Cell, x: float, y: float) -> None:
+def _cell_lines(cell: Cell, *, is_tall: bool) -> list[str]:
+    """The estimate, its interval on one line or two, and what it rests on."""
     row = cell.row
-    if cell.shade is None:
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        axes.text(x, y, "not\nestimable", ha="center", va="center", fontsize=7, bbox=box)
-        return
-    mark = "" if cell.status == "ok" else f" ({cell.status})"
-    axes.text(x, y - 0.16, decimal(row["estimate"]) + mark, ha="center", va="center", fontsize=9.5)
-    axes.text(x, y + 0.08, interval(row["low"], row["high"]), ha="center", va="center", fontsize=7)
-    counts = f"{row['n_patients']} persons, {_image_counts(row)}"
-    axes.text(x, y + 0.29, counts, ha="center", va="center", fontsize=5.8, color=INK)
-
-
-def _image_counts(row: dict[str, Any]) -> str:
-    """Positive and negative images; for a mean over findings, which has neither, all images."""
+    if cell.shade is None or not row:
+        return ["not", "estimable"]
+    mark = "" if cell.status == "ok" else "*"
+    low, high = decimal(row["low"]), decimal(row["high"])
+    limits = [f"{low} to", high] if is_tall else [interval(row["low"], row["high"])]
     if row["finding"] == MACRO_MEAN:
-        return f"{row['n_images']} images"
-    return f"{row['n_positive']} pos, {row['n_negative']} neg"
+        return [decimal(row["estimate"]) + mark, *limits, count(row["n_images"])]
+    return [decimal(row["estimate"]) + mark, *limits, f"{count(row['n_positive'])} / {count(row['n_negative'])}"]
+
+
+def _unit(panel: MatrixPanel) -> str:
+    """What a cell's last line counts, and what its star means."""
+    cells = [cell for line in panel.cells for cell in line if cell.row]
+    is_mean = any(cell.row and cell.row["finding"] == MACRO_MEAN for cell in cells)
+    star = "; *: few" if any(cell.status not in ("ok", "not estimable") for cell in cells) else ""
+    return ("images" if is_mean else "images positive / negative") + star
+
+
+def draw_words(axes: Any, layout: Layout, lines: list[str], i: int, j: int, *, has_box: bool = False) -> None:
+    """Lines of words in a cell, the first one larger than the others and the last one grey."""
+    step = 1 / (len(lines) + 0.6)
+    box = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.0}} if has_box else {}
+    for place, text in enumerate(lines):
+        y = i + (place - (len(lines) - 1) / 2) * step
+        is_first = place == 0 and not has_box
+        size, colour = (layout.font + 0.5, INK) if is_first else (6.0, INK if place < len(lines) - 1 else SOFT)
+        axes.text(j, y, text, ha="center", va="center", fontsize=size, color=colour, **box)

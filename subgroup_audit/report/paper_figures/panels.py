@@ -1,20 +1,36 @@
-"""Several panels in one figure."""
+"""Several panels of rows in one figure, as many beside each other as the width holds."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from subgroup_audit.report.paper_figures.style import new_figure
+from subgroup_audit.report.paper_figures.rows import row_height
+from subgroup_audit.report.paper_figures.style import Layout
+
+# The width of a panel, and the height of its title with its scale, mm.
+PANEL, TITLE = 86.0, 11.0
+# The height of a figure's title and of the words below, mm.
+AROUND = 18.0
 
 
-def panel_grid(number: int, height: float, columns: int = 3) -> tuple[Any, list[Any]]:
-    """A figure and its axes: so many panels in rows of three, each `height` inches high."""
-    across = min(columns, number)
-    down = -(-number // across)
-    figure = new_figure(3.7 * across, 0.5 + height * down)
+def panel_grid(number: int, n_rows: int, layout: Layout) -> tuple[Any, list[Any], Layout]:
+    """A figure, its axes, as many of `n_rows` rows as a page holds, and the layout that each has.
+
+    Over the full width where one column would be longer than a page.
+    """
+    inner = replace(layout, width=PANEL)
+    height = TITLE + row_height(inner) * n_rows
+    most_down = max(1, int((layout.height - AROUND) / height))
+    if number > most_down:
+        layout = layout.widened()
+    across = max(1, min(number, int(layout.width / PANEL)))
+    down = min(most_down, -(-number // across))
+    figure = layout.figure(AROUND + height * down)
     grid = figure.subplots(down, across, squeeze=False, sharex=True)
-    for axes in grid.flat[number:]:
+    used = min(number, across * down)
+    for axes in grid.flat[used:]:
         axes.set_visible(False)
-    for axes in grid.flat[max(0, number - across) : number]:
+    for axes in grid.flat:
         axes.tick_params(labelbottom=True)
-    return figure, list(grid.flat[:number])
+    return figure, list(grid.flat[:used]), inner

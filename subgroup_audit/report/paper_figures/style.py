@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from textwrap import wrap
 from typing import Any
 from unicodedata import category
 
 MM_PER_INCH = 25.4
 LONGEST_NAME = 44
+# The mean width of a letter of names and numbers in DejaVu Sans, as a share of its size.
+LETTER_WIDTH = 0.58
 INK, SOFT, RULE, BAND = "#1b1f24", "#5b6472", "#d5d9df", "#dfe9f3"
 TRAIN, VAL = "#b84300", "#0067a5"
 # Verdicts differ by mark and by word; the colours only repeat them.
@@ -48,13 +51,17 @@ class Layout:
         """Whether the figure has the width of two columns."""
         return self.width >= self.full_width
 
+    def letters(self, width: float) -> int:
+        """How many small letters of mixed text so many mm hold."""
+        return max(4, int(width / (LETTER_WIDTH * self.small * MM_PER_INCH / 72)))
+
     def widened(self) -> Layout:
         """The same journal's layout over the full width."""
         return replace(self, width=self.full_width)
 
     def figure(self, height: float) -> Any:
         """A new, empty figure of the layout's width and so many mm of height."""
-        return new_figure(self.width / MM_PER_INCH, min(height, self.height) / MM_PER_INCH)
+        return new_figure(self.width / MM_PER_INCH, height / MM_PER_INCH)
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -87,6 +94,8 @@ def style_of(layout: Layout) -> dict[str, Any]:
         "axes.spines.right": False,
         "axes.edgecolor": SOFT,
         "hatch.linewidth": 0.6,
+        "figure.constrained_layout.h_pad": 0.03,
+        "figure.constrained_layout.w_pad": 0.03,
     }
 
 
@@ -98,6 +107,11 @@ def new_figure(width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def head(figure: Any, layout: Layout, text: str) -> None:
+    """Write a figure's title at its upper left."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=layout.font)
 
 
 def file_name(key: str) -> str:
@@ -114,6 +128,11 @@ def short(name: str, longest: int = LONGEST_NAME) -> str:
     visible = "".join(letter for letter in name if category(letter) != "Cf")
     flat = " ".join(visible.split())
     return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"
+
+
+def wrapped(text: str, layout: Layout, width: float) -> str:
+    """The text on as many lines as a width in mm needs."""
+    return "\n".join(wrap(text, layout.letters(width)))
 
 
 def row_name(label: str, context: str) -> str:

@@ -2,49 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from subgroup_audit.report.numerals import decimal, interval, signed
-from subgroup_audit.report.paper_figures.gaps import interval_mark
-from subgroup_audit.report.paper_figures.style import BAND, INK, SOFT, Layout, new_figure, row_name, short
+from subgroup_audit.report.numerals import interval, signed
+from subgroup_audit.report.paper_figures.rows import (
+    interval_mark,
+    label_rows,
+    margin_band,
+    margin_words,
+    mark_line,
+    row_height,
+    say,
+    verdict_legend,
+)
+from subgroup_audit.report.paper_figures.style import Layout, row_name, short
 from subgroup_audit.report.sentences import VERDICT_WORDS, level_words
 from subgroup_audit.report.survival import Comparison, Survival, Way
 
 MAX_COMPARISONS = 6
+# The height of a panel's title and gap, and of scale and legend, mm.
+TITLE, AROUND = 7.0, 20.0
 
 
 def survival_figure(found: Survival, layout: Layout) -> Any:
-    """Gaps as measured and at an equal mix: a panel for each of the most important comparisons."""
-    chosen = found.comparisons[:MAX_COMPARISONS]
-    heights = [len(comparison.ways) + 1 for comparison in chosen]
-    figure = new_figure(8.6, 0.8 + 0.26 * sum(heights))
+    """Gaps as measured and at an equal mix: a panel for each of the most important comparisons that fit a page."""
+    chosen = _that_fit(found.comparisons[:MAX_COMPARISONS], layout)
+    heights = [TITLE + row_height(layout) * len(comparison.ways) for comparison in chosen]
+    figure = layout.figure(AROUND + sum(heights))
     panels = figure.subplots(len(chosen), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     for axes, comparison in zip(panels, chosen, strict=True):
-        _survival_panel(axes, comparison, found)
-    level = level_words(chosen[0].ways[0].row)
-    margin = decimal(found.margin, 2)
-    panels[-1].set_xlabel(
-        f"Difference of AUC, first minus second, {level} interval (band: margin ±{margin}; dashed: as measured)"
-    )
+        _survival_panel(axes, comparison, found, layout)
+    words = margin_words(level_words(chosen[0].ways[0].row), found.margin, layout)
+    panels[-1].set_xlabel(f"{words}; dashed: as measured", loc="left")
+    keys = [way.verdict_key for comparison in chosen for way in comparison.ways if way.at is not None]
+    verdict_legend(figure, layout, {VERDICT_WORDS[key]: (key, False) for key in keys})
     return figure
 
 
-def _survival_panel(axes: Any, comparison: Comparison, found: Survival) -> None:
-    axes.axvspan(-found.margin, found.margin, color=BAND, linewidth=0)
-    axes.axvline(0, color=SOFT, linewidth=0.8)
+def _that_fit(comparisons: Sequence[Comparison], layout: Layout) -> list[Comparison]:
+    """The first comparisons, at least one, that a page holds."""
+    left, chosen = layout.height - AROUND, list[Comparison]()
+    for comparison in comparisons:
+        left -= TITLE + row_height(layout) * len(comparison.ways)
+        if left < 0 and chosen:
+            break
+        chosen.append(comparison)
+    return chosen
+
+
+def _survival_panel(axes: Any, comparison: Comparison, found: Survival, layout: Layout) -> None:
+    axes.set_xlim(found.axis.low, found.axis.high)
+    margin_band(axes, layout, found.margin, len(comparison.ways))
     if comparison.measured_at is not None:
-        axes.axvline(comparison.ways[0].row["estimate"], color=SOFT, linewidth=0.8, linestyle="--")
+        mark_line(axes, layout, comparison.ways[0].row["estimate"], len(comparison.ways), "--")
+    label_rows(axes, layout, [way.label for way in comparison.ways])
     for y, way in enumerate(comparison.ways):
-        _survival_row(axes, way, y)
-    axes.set(xlim=(found.axis.low, found.axis.high), ylim=(len(comparison.ways) - 0.4, -0.6))
-    axes.set_yticks(range(len(comparison.ways)), [short(way.label) for way in comparison.ways])
-    axes.set_title(short(row_name(comparison.label, comparison.context), 100), fontsize=8, loc="left")
-    axes.tick_params(axis="y", length=0)
+        _way_row(axes, layout, way, y)
+    name = short(row_name(comparison.label, comparison.context), layout.letters(0.9 * layout.width))
+    axes.set_title(name, loc="left", fontweight="bold", fontsize=layout.small)
 
 
-def _survival_row(axes: Any, way: Way, y: int) -> None:
-    row, text = way.row, VERDICT_WORDS[way.verdict_key]
-    if way.at is not None:
-        text = f"{signed(row['estimate'])} ({interval(row['low'], row['high'], with_signs=True)}): {text}"
-        interval_mark(axes, row, way.verdict_key, y, has_limits=way.low_at is not None)
-    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=INK)
+def _way_row(axes: Any, layout: Layout, way: Way, y: int) -> None:
+    row = way.row
+    if way.at is None:
+        say(axes, layout, y, "not estimable")
+        return
+    interval_mark(axes, row, way.verdict_key, y)
+    say(axes, layout, y, f"{signed(row['estimate'])} ({interval(row['low'], row['high'], with_signs=True)})")
