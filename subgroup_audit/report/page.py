@@ -24,6 +24,7 @@ from subgroup_audit.report.gaps import VERDICT_KEYS, Dumbbell, dumbbell, forest
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
 from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
 from subgroup_audit.report.origins import origin
+from subgroup_audit.report.published import published_table
 from subgroup_audit.report.paper_figures import write_figures
 from subgroup_audit.report.saliency import looks
 from subgroup_audit.report.samples import pictures_by_cohort
@@ -41,6 +42,7 @@ SECTIONS: Mapping[str, str] = {
     "gaps": "Gaps",
     "case_mix": "Does the gap survive?",
     "train_test": "Training against test",
+    "published": "Beside published figures",
     "waterfall": "Where the gap comes from",
     "encoding": "What the features tell",
     "saliency": "Where the network looks",
@@ -126,6 +128,8 @@ def section_order(contents: RunContents) -> list[str]:
         asked.insert(asked.index("gaps") + 1, "case_mix")
     if composition.composition(contents) is not None:
         asked.insert(0, "composition")
+    if contents.study.reference and contents.result is not None:
+        asked.insert(asked.index("train_test") + 1 if "train_test" in asked else len(asked), "published")
     inside = [name for name in ("encoding", "saliency") if name in contents.study.diagnose]
     after = asked.index("waterfall") + 1 if "waterfall" in asked else len(asked)
     asked[after:after] = inside
@@ -162,7 +166,14 @@ def _audit_parts(contents: RunContents) -> dict[str, Any]:
         "shown_at_once": SHOWN_AT_ONCE,
         "unmatched": unmatched_references(contents.study.reference, panels, pairs),
         "settings": result.settings,
+        "published": published_rows(contents),
     }
+
+
+def published_rows(contents: RunContents) -> list[dict[str, Any]] | None:
+    """The table of published figures as rows, what is missing as None; None where the study names none."""
+    table = published_table(contents)
+    return None if table is None else rows_of(table.astype(object).where(table.notna(), None))
 
 
 def unmatched_references(

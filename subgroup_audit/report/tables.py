@@ -15,6 +15,7 @@ from subgroup_audit.report.fit_table import fit_line, fit_table
 from subgroup_audit.report.gaps import comparison_label, ranked
 from subgroup_audit.report.matrix import matrix_cells
 from subgroup_audit.report.numerals import ABSENT, count, decimal, interval, is_number, p_value, percent, signed
+from subgroup_audit.report.published import published_line, published_table
 from subgroup_audit.report.survival import way_words
 from subgroup_audit.report.waterfall import is_description, stage_words
 
@@ -32,6 +33,7 @@ CAPTIONS: Mapping[str, str] = {
     "advantage": "How much of the model's AUC an attribute explains.",
     "composition": "AUC by the share of a group in training.",
     "fit_summary": "Time and accuracy of every fit, with reported figures.",
+    "published": "Published figures beside this run's.",
     "history": "Loss, AUC and accuracy by epoch.",
     "flow": "Cohort flow: images and persons left out at each step.",
     "table1": "Characteristics of the cohorts.",
@@ -55,6 +57,7 @@ PAPER_TABLES = (
     "fit_summary",
     "table1",
     "flow",
+    "published",
     "leakage",
 )
 
@@ -88,6 +91,7 @@ def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
     ):
         tables[part] = getattr(contents, part)
     tables["encoding"], tables["advantage"] = contents.encoding, contents.advantage
+    tables["published"] = published_table(contents)
     if contents.saliency is not None:
         tables["heat_maps"] = contents.saliency.cells.drop(columns="place")
         tables["box_heat"] = contents.saliency.boxes
@@ -128,6 +132,7 @@ def paper_table(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         "fit_summary": fit_line,
         "table1": _table1_line,
         "flow": _flow_line,
+        "published": published_line,
         "leakage": _leakage_line,
     }
     lines = [makers[name](row) for row in rows_of(frame)]
