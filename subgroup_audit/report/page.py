@@ -24,8 +24,8 @@ from subgroup_audit.report.gaps import VERDICT_KEYS, Dumbbell, dumbbell, forest
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
 from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
 from subgroup_audit.report.origins import origin
-from subgroup_audit.report.published import published_table
 from subgroup_audit.report.paper_figures import write_figures
+from subgroup_audit.report.published import published_table
 from subgroup_audit.report.saliency import looks
 from subgroup_audit.report.samples import pictures_by_cohort
 from subgroup_audit.report.spreads import spread_table, worst_group_sentences
