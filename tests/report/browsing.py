@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 WIDTHS = (360, 768, 1440)
+SCHEMES = ("light", "dark")
 LAPTOPS = ((1366, 768), (1440, 900))
 # The question, the verdict, every gap, what could not have been shown, and how many persons.
 FIRST_SCREEN = ("h1", ".headline .title", ".headline .tally", ".cards", ".card .limits", ".reach p", ".facts dd")
@@ -69,3 +70,20 @@ def lowest_of_the_first_screen(page: Any) -> float:
     if missing:
         raise AssertionError(f"the first screen lacks {missing}")
     return float(max(edge for edges in found for edge in edges))
+
+
+def accessibility_faults(page: Any) -> list[str]:
+    """What axe-core and two rules of our own find wrong: every table is named, every picture described."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page).response["violations"]
+    faults = [f"{rule['id']}: {rule['nodes'][0]['html'][:200]}" for rule in found]
+    faults += page.evaluate(
+        """() => [...document.querySelectorAll('table:not(:has(caption)):not([aria-label])')]
+        .map(table => 'a table without a caption: ' + table.outerHTML.slice(0, 200))"""
+    )
+    faults += page.evaluate(
+        """() => [...document.querySelectorAll('svg:not([aria-hidden], #js-plotly-tester), .plot')].filter(drawing =>
+        !drawing.closest('[aria-hidden]') && !drawing.closest('svg[role], .plot[role]'))
+        .map(drawing => 'a drawing without a description: ' + drawing.outerHTML.slice(0, 200))"""
+    )
+    return faults

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import LAPTOPS, WIDTHS, lowest_of_the_first_screen, open_page, scroll_through
+from browsing import (
+    LAPTOPS,
+    SCHEMES,
+    WIDTHS,
+    accessibility_faults,
+    lowest_of_the_first_screen,
+    open_page,
+    scroll_through,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -21,6 +29,15 @@ def test_the_page_is_quiet_and_never_wider_than_the_screen(
     scroll_through(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert heard == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", [WIDTHS[0], WIDTHS[-1]])
+def test_the_page_breaks_no_rule_of_accessibility(browser: Any, report: Path, width: int, scheme: str) -> None:
+    page, _ = open_page(browser, report, width, scheme)
+    scroll_through(page)
+    assert accessibility_faults(page) == []
     page.close()
 
 

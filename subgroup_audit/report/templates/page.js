@@ -32,6 +32,20 @@
     show();
   }
 
+  // Facets: choosers that pick together; a panel is shown where it agrees with all of them.
+  for (const facets of all("[data-facets]")) {
+    const panels = all(`[data-panel="${facets.dataset.facets}"]`);
+    const selects = all("[data-facet]", facets);
+    const nothing = facets.querySelector("[data-nothing]");
+    const agrees = (panel) => selects.every(({ value, dataset }) => value === "" || panel.dataset[dataset.facet] === value);
+    const show = () => {
+      panels.forEach((panel) => { panel.hidden = !agrees(panel); });
+      if (nothing) nothing.hidden = panels.some((panel) => !panel.hidden);
+    };
+    selects.forEach((select) => select.addEventListener("change", show));
+    show();
+  }
+
   // Tables sort by a column's values; rows without a value stay last.
   const valueOf = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
   const compare = (a, b, kind) => (kind === "text" ? a.localeCompare(b) : Number(a) - Number(b));
@@ -63,6 +77,9 @@
       all(`table[data-filtered="${field.dataset.filter}"]`).forEach(unfold);
       const word = field.value.trim().toLowerCase();
       rows.forEach((row) => { row.hidden = word !== "" && !row.textContent.toLowerCase().includes(word); });
+      const shown = rows.filter((row) => !row.hidden).length;
+      const counts = document.querySelector(`[data-counts="${field.dataset.filter}"]`);
+      if (counts) counts.textContent = word === "" ? "" : `${shown} of ${rows.length} rows`;
     });
   }
 
