@@ -177,10 +177,17 @@ class ImageFeed:
         return images
 
 
-def choose_feeding(device: str, n_images: int, side: int) -> tuple[Feeding, str]:
-    """How images reach the device, and why where it is not the usual way."""
+def choose_feeding(device: str, n_images: int, side: int, *, is_short: bool = False) -> tuple[Feeding, str]:
+    """How images reach the device, and why where it is not the usual way.
+
+    Parameters
+    ----------
+    is_short : whether memory of the device has run out before
+    """
     if device == "cpu":
         return "warped", ""
+    if is_short:
+        return "streamed", f"memory of {device} ran out: images stay in host memory and are sent batch by batch"
     if not device.startswith("cuda"):
         return "resident", ""
     need, free = n_images * side * side, torch.cuda.mem_get_info(device)[0]

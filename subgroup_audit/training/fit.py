@@ -28,12 +28,14 @@ from subgroup_audit.training.checkpoint import (
     save_weights,
 )
 from subgroup_audit.training.data import Labels, cut_in_order, read_labels, select_split
+from subgroup_audit.training.distributed import current_group
 from subgroup_audit.training.feeding import FeatureFeed, Feeding, ImageFeed, choose_feeding
 from subgroup_audit.training.fitted import describe_model, eval_batch_size
 from subgroup_audit.training.loop import Examples, Phase, Progress, Task, infer, seeded, train_epochs
 from subgroup_audit.training.measured import default_cache
 from subgroup_audit.training.precision import Compute, choose_compute, same_kernels
 from subgroup_audit.training.recipe import Schedule, make_loss, make_optimiser, to_scores
+from subgroup_audit.training.room import Room, with_room
 from subgroup_audit.training.spec import BatchCallback, EpochReport, FitOutcome, FitSpec, FloatArray, Pixels
 from subgroup_audit.training.trainable import TrainablePart, select_trainable
 from subgroup_audit.training.trunk_features import trunk_features
@@ -60,6 +62,7 @@ class _Fit:
     feeding: Feeding
     notes: list[str]
     cache: Path
+    room: Room
     on_epoch: EpochCallback | None = None
     on_batch: BatchCallback | None = None
     resumed_after: int = 0
@@ -113,26 +116,25 @@ def run_fit(
     """
     start = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with same_kernels():
-            _check_targets(spec, targets)
-            train, val = _read_splits(spec, cohort)
-            fit = _build(spec, pixels, len(train) + len(val), device=device, folder=folder, cache=cache)
+    with same_kernels():
+        _check_targets(spec, targets)
+        train, val = _read_splits(spec, cohort)
+
+        def attempt(room: Room) -> tuple[_Fit, Progress, tuple[FloatArray, tuple[str, ...]], pd.DataFrame]:
+            fit = _build(spec, pixels, len(train) + len(val), room, device=device, folder=folder, cache=cache)
             fit.on_epoch, fit.on_batch = on_epoch, on_batch
             progress = _train(fit, train, val, _data_digest(cohort, targets))
-            scores, asked = _predict_targets(fit, targets)
-            stages = _score_stages(fit, train, val, progress)
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            f"fit {spec.label}: {device} ran out of memory with batch_size {spec.recipe.batch_size} at "
-            f"{spec.recipe.image_size} px; lower `batch_size` or `image_size`"
-        ) from error
+            return fit, progress, _predict_targets(fit, targets), _score_stages(fit, train, val, progress)
+
+        fit, progress, (scores, asked), stages = with_room(spec, device, attempt)
+    outcome = _outcome(fit, progress, (len(train), len(val), len(asked)), time.perf_counter() - start)
+    if not current_group().is_first:
+        return outcome
     _write_predictions(fit, targets, scores, asked)
     stages.to_parquet(folder / STAGES, index=False)
     _write_history(fit, progress)
     save_weights(fit.network.state_dict(), folder / CHECKPOINT)
     save_json(describe_model(spec, fit.built, fit.compute), folder / MODEL)
-    outcome = _outcome(fit, progress, (len(train), len(val), len(asked)), time.perf_counter() - start)
     outcome.save(folder)
     remove_resume(folder)
     return outcome
@@ -154,20 +156,36 @@ def _read_splits(spec: FitSpec, cohort: pd.DataFrame) -> tuple[Labels, Labels]:
     return train, val
 
 
-def _build(spec: FitSpec, pixels: Pixels, n_images: int, *, device: str, folder: Path, cache: Path | None) -> _Fit:
+def _build(
+    spec: FitSpec,
+    pixels: Pixels,
+    n_images: int,
+    room: Room,
+    *,
+    device: str,
+    folder: Path,
+    cache: Path | None,
+) -> _Fit:
     """The fit with its network built and placed, and everything chosen that can be chosen."""
     size = spec.recipe.image_size
     with seeded(spec.seed, 0, device):
         built = build_network(spec.model, n_outputs=len(spec.findings), size=size, study_folder=spec.study_folder)
+    group = current_group()
+    group.require_room(spec.label, spec.recipe.batch_size)
+    group.share_statistics(built.network, device)
     part = select_trainable(built.network, spec.model, side=size if built.is_size_fixed else 224)
     set_momentum(built.network, spec.model.batch_norm_momentum)
-    compute = choose_compute(spec.model, spec.recipe, built.network, device, cache=cache)
+    with group.first_alone():
+        compute = choose_compute(spec.model, spec.recipe, built.network, device, cache=cache)
     compute.place(built.network)
-    feeding, note = choose_feeding(device, n_images, pixels.size)
-    notes = [*built.notes, *([note] if note else [])]
+    feeding, note = choose_feeding(device, n_images, pixels.size, is_short=room.is_short)
+    notes = [
+        *built.notes,
+        *(sentence for sentence in (note, room.describe(spec.recipe), group.describe(device)) if sentence),
+    ]
     if size > pixels.size:
         notes.append(f"images are stored at {pixels.size} px and enlarged to {size} px")
-    return _Fit(spec, pixels, device, folder, built, part, compute, feeding, notes, cache or default_cache())
+    return _Fit(spec, pixels, device, folder, built, part, compute, feeding, notes, cache or default_cache(), room)
 
 
 def _image_feed(fit: _Fit, labels: Labels, *, is_training: bool) -> ImageFeed:
@@ -193,7 +211,8 @@ def _examples(fit: _Fit, labels: Labels, *, is_training: bool) -> Examples:
 
 
 def _uses_features(fit: _Fit) -> bool:
-    return fit.part.is_trunk_constant and is_off(fit.spec.recipe.augmentation)
+    is_alone = current_group().is_alone  # several processes would find different parts of the kept features
+    return is_alone and fit.part.is_trunk_constant and is_off(fit.spec.recipe.augmentation)
 
 
 def _features(fit: _Fit, feed: ImageFeed) -> torch.Tensor:
@@ -212,7 +231,11 @@ def _train(fit: _Fit, train: Labels, val: Labels, data_digest: str) -> Progress:
     """Train, resuming where an earlier run was stopped; the network holds the kept weights afterwards."""
     task = _make_task(fit, train, val)
     progress = Progress()
-    digest = f"{fit.spec.digest} {data_digest} {fit.device} {fit.compute.precision} {fit.compute.layout}"
+    digest = f"{fit.spec.digest} {data_digest} {fit.device.partition(':')[0]} {fit.compute.precision} {fit.compute.layout}"
+    if fit.room.parts > 1:
+        digest += f" {fit.room.parts} parts"
+    if not current_group().is_alone:
+        digest += f" {current_group().size} processes"
     saved = load_resume(fit.folder, digest, fit.device)
     if saved is not None:
         progress = _restore(task, saved)
@@ -252,6 +275,8 @@ def _make_task(fit: _Fit, train: Labels, val: Labels) -> Task:
         seed=spec.seed,
         eval_batch_size=eval_batch_size(fit.device),
         on_batch=fit.on_batch,
+        parts=fit.room.parts,
+        wrapped=None if current_group().is_alone else current_group().wrap(network, fit.device),
     )
 
 
@@ -259,7 +284,7 @@ def _save_progress(fit: _Fit, task: Task, progress: Progress, digest: str, secon
     """Save what a resume needs, unless saving would take more than its share of the time."""
     fit.train_seconds += seconds
     fit.last_save += seconds
-    if fit.save_seconds > SAVE_SHARE * fit.last_save:
+    if fit.save_seconds > SAVE_SHARE * fit.last_save or not current_group().is_first:
         return
     start = time.perf_counter()
     state = {
@@ -308,7 +333,7 @@ def _predict_targets(fit: _Fit, targets: pd.DataFrame) -> tuple[FloatArray, tupl
     image_ids = tuple(dict.fromkeys(targets["image_id"].astype(str)))
     if not image_ids:
         return np.empty((0, len(fit.spec.findings)), dtype=np.float32), ()
-    fit.feeding, _ = choose_feeding(fit.device, len(image_ids), fit.pixels.size)
+    fit.feeding, _ = choose_feeding(fit.device, len(image_ids), fit.pixels.size, is_short=fit.room.is_short)
     nothing = np.zeros((len(image_ids), len(fit.spec.findings)), dtype=np.float32)
     feed = _image_feed(fit, Labels(image_ids, nothing, nothing > 0), is_training=False)
     scores = to_scores(_logits(fit, feed, fit.on_batch), is_multiclass=fit.spec.is_multiclass)
@@ -335,7 +360,7 @@ def _score_stages(fit: _Fit, train: Labels, val: Labels, progress: Progress) -> 
     frames = [_stage(fit, "while training", "train", drawn, seen["scores"].cpu().numpy())]
     norms = moving_norms(fit.network, fit.part)
     if norms:
-        batches = cut_in_order(len(train), fit.spec.recipe.batch_size)
+        batches = cut_in_order(len(train), -(-fit.spec.recipe.batch_size // fit.room.parts))
         with recomputed_norms(
             fit.network, norms, _image_feed(fit, train, is_training=False), batches, fit.compute
         ):

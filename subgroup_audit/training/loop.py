@@ -26,6 +26,7 @@ from subgroup_audit.training.data import (
     draw_plain,
     label_strata,
 )
+from subgroup_audit.training.distributed import current_group
 from subgroup_audit.training.feeding import Feed
 from subgroup_audit.training.precision import Compute
 from subgroup_audit.training.recipe import Loss, Schedule, to_scores, wait_for_gain
@@ -53,7 +54,13 @@ class Examples:
 
 @dataclass(frozen=True)
 class Task:
-    """All that an epoch needs and that no epoch changes but the weights."""
+    """All that an epoch needs and that no epoch changes but the weights.
+
+    Attributes
+    ----------
+    parts : pieces that a batch is computed in, one after the other, their gradients added: for little memory
+    wrapped : the network as training runs it where several processes share the fit
+    """
 
     label: str
     network: nn.Module
@@ -69,6 +76,8 @@ class Task:
     seed: int
     eval_batch_size: int
     on_batch: BatchCallback | None = None
+    parts: int = 1
+    wrapped: nn.Module | None = None
 
 
 @dataclass
@@ -120,7 +129,7 @@ def train_epochs(task: Task, progress: Progress, after_epoch: EpochHook) -> None
     """Train until the last epoch or early stopping; `progress` holds the best weights in the end."""
     while progress.epoch < task.recipe.epochs and not progress.stopped:
         epoch = progress.epoch + 1
-        with seeded(task.seed, epoch, task.compute.device):
+        with seeded(task.seed, epoch, task.compute.device, rank=current_group().rank):
             train = train_one_epoch(task, epoch)
         val = judge(task, task.val)
         value = monitored_value(task.recipe, val)
@@ -146,31 +155,57 @@ def train_one_epoch(task: Task, epoch: int) -> Phase:
     batches = cut_batches(draw_epoch(task, epoch), task.recipe.batch_size)
     parameters = [p for p in task.network.parameters() if p.requires_grad]
     sums, counts, logits = [], [], []
-    inputs = task.train.feed.batches(batches, epoch)
-    for done, (batch, levels) in enumerate(zip(batches, inputs, strict=True), start=1):
+    group = current_group()
+    mine = group.parts(batches)
+    inputs = task.train.feed.batches(mine, epoch)
+    for done, (batch, part, levels) in enumerate(zip(batches, mine, inputs, strict=True), start=1):
         for group in task.optimiser.param_groups:
             group["lr"] = task.schedule.rate((epoch - 1) * len(batches) + done - 1)
-        with task.compute.autocast():
-            found = task.network(levels)
-        found = found.float()
-        total, count = task.loss(found, *_batch_labels(task.train, batch))
-        task.optimiser.zero_grad(set_to_none=True)
-        task.scaler.scale(total / count.clamp(min=1.0)).backward()  # type: ignore[no-untyped-call]
+        total, count, found = add_gradients(task, part, levels, whole=batch)
         if task.recipe.clip_norm is not None:
             task.scaler.unscale_(task.optimiser)
             nn.utils.clip_grad_norm_(parameters, task.recipe.clip_norm)
         task.scaler.step(task.optimiser)
         task.scaler.update()
         # nothing is read back before the epoch ends: the device is never waited for
-        sums.append(total.detach())
+        sums.append(total)
         counts.append(count)
-        logits.append(found.detach()[: batch.n_real])
+        logits.append(found[: part.n_real])
         if task.on_batch is not None:
             task.on_batch(epoch, done, len(batches))
-    _require_finite(task, epoch, torch.stack(sums), len(batches))
-    loss = float(torch.stack(sums).sum() / torch.stack(counts).sum())
+    totals = group.sum(torch.stack(sums))
+    _require_finite(task, epoch, totals, len(batches))
+    group.average_statistics(task.network)
+    loss = float(totals.sum() / torch.stack(counts).sum())
     order = np.concatenate([batch.index[: batch.n_real] for batch in batches])
-    return _phase(task, task.train.labels, order, torch.cat(logits), loss, start)
+    return _phase(task, task.train.labels, order, group.in_order(torch.cat(logits), batches), loss, start)
+
+
+def add_gradients(
+    task: Task, batch: Batch, levels: Tensor, *, whole: Batch | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The batch's sum of losses, what it was divided by, and its logits; gradients lie in the parameters.
+
+    Where other processes have the rest of the `whole` batch, gradients are those of the whole.
+
+    In parts the gradients are those of the whole batch, but that batch normalisation sees one part at a time.
+    """
+    y_true, is_counted = _batch_labels(task.train, batch)
+    has_all = whole is None or whole is batch
+    count = task.loss.count(is_counted if has_all else _batch_labels(task.train, whole)[1])
+    n_processes = current_group().size  # gradients are averaged over them
+    task.optimiser.zero_grad(set_to_none=True)
+    sums, logits = [], []
+    pieces = (tensor.tensor_split(task.parts) for tensor in (levels, y_true, is_counted))
+    for part, truth, counted in zip(*pieces, strict=True):
+        with task.compute.autocast():
+            found = (task.wrapped or task.network)(part)
+        found = found.float()
+        total, _ = task.loss(found, truth, counted)
+        task.scaler.scale(total * n_processes / count.clamp(min=1.0)).backward()  # type: ignore[no-untyped-call]
+        sums.append(total.detach())
+        logits.append(found.detach())
+    return torch.stack(sums).sum(), count, torch.cat(logits)
 
 
 def judge(task: Task, examples: Examples) -> Phase:
@@ -192,15 +227,40 @@ def infer(
     compute: Compute,
     on_batch: BatchCallback | None = None,
 ) -> Tensor:
-    """What the network gives in evaluation mode, float32 [n, outputs] on the device, in the batches' order."""
+    """What the network gives in evaluation mode, float32 [n, outputs] on the device, in the batches' order.
+
+    Where memory runs out, batches are done in smaller pieces, which changes a score by its last bits at most.
+    """
     network.eval()
-    found = []
-    for done, levels in enumerate(feed.batches(batches), start=1):
-        with compute.autocast():
-            found.append(network(levels).float())
+    group = current_group()
+    mine = group.whole(batches)
+    found, most = [], max((len(batch.index) for batch in batches), default=1)
+    for done, levels in enumerate(feed.batches(mine), start=1):
+        scores, most = _infer_with_room(network, levels, compute, most)
+        found.append(scores)
         if on_batch is not None:
-            on_batch(0, done, len(batches))
-    return torch.cat(found)
+            on_batch(0, done, len(mine))
+    return group.in_order_of_whole(found, batches)
+
+
+def _infer_with_room(network: nn.Module, levels: Tensor, compute: Compute, most: int) -> tuple[Tensor, int]:
+    """What the network gives, float32, and the most images at a time that memory had room for, at first `most`."""
+    while True:
+        try:
+            with compute.autocast():
+                return torch.cat([network(part).float() for part in torch.split(levels, most)]), most
+        except torch.OutOfMemoryError:
+            most = min(most, len(levels)) // 2
+            if most == 0:
+                raise
+        # here, not above: an error that is being handled keeps its tensors alive
+        free_memory(compute.device)
+
+
+def free_memory(device: str) -> None:
+    """Give back what no tensor uses any more."""
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
 
 
 def draw_epoch(task: Task, epoch: int) -> Draw:
@@ -212,10 +272,16 @@ def draw_epoch(task: Task, epoch: int) -> Draw:
 
 
 @contextmanager
-def seeded(seed: int, epoch: int, device: str) -> Iterator[None]:
-    """Random numbers of torch (dropout, initial weights) that depend on seed and epoch; restored afterwards."""
+def seeded(seed: int, epoch: int, device: str, *, rank: int = 0) -> Iterator[None]:
+    """Random numbers of torch (dropout, initial weights) that depend on seed and epoch; restored afterwards.
+
+    `rank` tells the processes of one fit apart, whose dropout must differ.
+    """
     devices = [torch.device(device)] if device.startswith("cuda") else []
-    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    mixed = int(
+        np.random.SeedSequence([seed, epoch, *([rank] if rank else [])]).generate_state(1, np.uint64)[0]
+        >> np.uint64(1)
+    )
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(mixed)
         yield

@@ -92,6 +92,10 @@ class Loss:
     smoothing: float
     weights: Tensor
 
+    def count(self, is_counted: Tensor) -> Tensor:
+        """The number of labels that the loss of these images sums over, on the device."""
+        return (is_counted[:, 0] if self.is_multiclass else is_counted).to(torch.float32).sum()
+
     def __call__(self, logits: Tensor, y_true: Tensor, is_counted: Tensor) -> tuple[Tensor, Tensor]:
         """Weighted sum of losses, and the number of labels that it sums over, both on the device.
 

@@ -238,8 +238,8 @@ def test_memory_that_runs_out_is_told(
     with pytest.raises(TrainingError) as caught:
         planted.fit(make_spec(), tmp_path)
     assert str(caught.value) == (
-        "fit everyone / small / quick / seed 0: cpu ran out of memory with batch_size 16 at 32 px; lower "
-        "`batch_size` or `image_size`"
+        "fit everyone / small / quick / seed 0: cpu ran out of memory at 32 px even with 2 or 3 images at a time; "
+        "lower `image_size` or take a smaller model"
     )
 
 
