@@ -21,13 +21,16 @@ from subgroup_audit.report.curves import MEASURES, CurvePanel, curve_panels, fig
 from subgroup_audit.report.encoding import SOURCES, probes, share_table
 from subgroup_audit.report.fit_table import fit_line, fit_table
 from subgroup_audit.report.gaps import VERDICT_KEYS, Dumbbell, dumbbell, forest
+from subgroup_audit.report.love_plot import love_plot
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
 from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
 from subgroup_audit.report.origins import origin
 from subgroup_audit.report.paper_figures import write_figures
+from subgroup_audit.report.performance import performance
 from subgroup_audit.report.published import published_table
 from subgroup_audit.report.saliency import looks
 from subgroup_audit.report.samples import pictures_by_cohort
+from subgroup_audit.report.seed_spread import seed_spreads
 from subgroup_audit.report.spreads import spread_table, worst_group_sentences
 from subgroup_audit.report.survival import SHOWN_AT_ONCE, reading_of_way, survival
 from subgroup_audit.report.tables import report_tables, to_csv, write_tables
@@ -41,6 +44,7 @@ SECTIONS: Mapping[str, str] = {
     "matrix": "Every model on every group",
     "gaps": "Gaps",
     "case_mix": "Does the gap survive?",
+    "performance": "Curves and decisions by group",
     "train_test": "Training against test",
     "published": "Beside published figures",
     "waterfall": "Where the gap comes from",
@@ -101,10 +105,10 @@ def page_parts(contents: RunContents) -> dict[str, Any]:
         "methods": methods,
         "references": references_cited(methods),
         "glossary": GLOSSARY,
-        "style": resource("style.css"),
+        "style": Markup("\n").join([resource("style.css"), resource("performance.css")]),
         "script": resource("page.js"),
     }
-    parts |= {**_audit_parts(contents), **_diagnosis_parts(contents)}
+    parts |= {**_audit_parts(contents), **_diagnosis_parts(contents), "performance": performance(contents)}
     drawn = _curve_parts(contents)
     parts |= {**drawn, **_cohort_parts(contents), **_composition_parts(contents, drawn["specs"])}
     return {**parts, **_belonging_parts(contents)}
@@ -160,6 +164,7 @@ def _audit_parts(contents: RunContents) -> dict[str, Any]:
         "panel_names": panel_names(panels),
         "forests": [found for found in forests if found.rows],
         "dumbbell": pairs if pairs.rows else None,
+        "seed_spreads": seed_spreads(panels, panel_names(panels), result),
         "spreads": spread_table(result.spreads),
         "worst_groups": worst_group_sentences(result.spreads),
         "survival": survival(result.case_mix, study.analysis.margin),
@@ -241,6 +246,7 @@ def _cohort_parts(contents: RunContents) -> dict[str, Any]:
     return {
         "sizes": {} if flow is None else cohort_figures.split_sizes(flow),
         "flow": [] if flow is None else cohort_figures.flow_columns(flow, study),
+        "love": love_plot(contents.differences, study),
         "grids": [] if table1 is None else cohort_figures.table1_grids(table1, study),
         "ceiling": [] if ceiling is None else cohort_figures.ceiling_rows(ceiling),
         "limiting": [] if ceiling is None else cohort_figures.limiting_cells(ceiling, study),

@@ -31,6 +31,11 @@ CAPTIONS: Mapping[str, str] = {
     "controls": "Fits with one thing changed on purpose, beside the study's own.",
     "encoding": "How well linear probes tell attributes from the features that enter the head.",
     "advantage": "How much of the model's AUC an attribute explains.",
+    "performance": "Decisions at the operating point, calibration and average precision by group.",
+    "performance_gaps": "Differences of these numbers between groups, descriptive.",
+    "performance_curves": "ROC, precision-recall and calibration curves by group.",
+    "operating_points": "The operating point of every fit.",
+    "differences": "Standardised mean differences between cohorts.",
     "composition": "AUC by the share of a group in training.",
     "fit_summary": "Time and accuracy of every fit, with reported figures.",
     "published": "Published figures beside this run's.",
@@ -75,6 +80,11 @@ def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
         tables["spreads"] = contents.result.spreads
         tables["case_mix"] = contents.result.case_mix
     for part in (
+        "performance",
+        "performance_gaps",
+        "performance_curves",
+        "operating_points",
+        "differences",
         "causes",
         "waterfall",
         "controls",

@@ -16,16 +16,19 @@ import numpy as np
 from subgroup_audit.errors import StatisticsError
 from subgroup_audit.stats.bounds import WilsonLimits
 from subgroup_audit.stats.inputs import BoolArray, FloatArray, IntArray, check_level
+from subgroup_audit.stats.measurement import NO_VARIANCE
 from subgroup_audit.stats.operating_points import cumulative_counts
 from subgroup_audit.stats.ranked import RankedScores
 from subgroup_audit.stats.reliability import N_BINS, BinnedScores
-from subgroup_audit.stats.seed_means import seed_variance
+from subgroup_audit.stats.seed_means import joined_variance, seed_variance
 
 # Where curves are read: denser where a false alarm is rare. 61 points each.
 FALSE_POSITIVE_RATES: FloatArray = np.round(
     np.concatenate([np.linspace(0.0, 0.1, 21), np.linspace(0.1, 1.0, 41)[1:]]), 6
 )
 RECALLS: FloatArray = np.round(np.linspace(0.0, 1.0, 61)[1:], 6)
+# Points on either side whose variances are averaged.
+NEIGHBOURS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +191,9 @@ class _Path:
 
     def slope(self, rates: FloatArray) -> FloatArray:
         """Rise of sensitivity per rise of the false-positive rate, over a window that shrinks with the images."""
-        width = 0.5 * min(self.ranked.n_positive, self.ranked.n_negative) ** (-1 / 3)
+        widest = 0.5 * min(self.ranked.n_positive, self.ranked.n_negative) ** (-1 / 3)
+        # Next to 0 the curve is steepest: a window that reached further to the right would flatten it.
+        width = np.minimum(widest, np.maximum(rates, 1.0 / self.ranked.n_negative))
         left, right = (rates - width).clip(0.0, 1.0), (rates + width).clip(0.0, 1.0)
         ends = [self.sensitivities(self.cuts_at_rates(end)) for end in (left, right)]
         return np.asarray((ends[1] - ends[0]) / (right - left))
@@ -263,7 +268,7 @@ def _bin_pulls(binned: BinnedScores, place: int) -> FloatArray:
 
 def _share_limits(value: float, variance: float, most: float, at_ends: float, df: float) -> WilsonLimits:
     """Wilson's limits on the images that make p (1 - p) / n the variance; `at_ends` of them without a variance."""
-    if not variance > 1e-20 or not 0.0 < value < 1.0:
+    if not variance > NO_VARIANCE or not 0.0 < value < 1.0:
         return WilsonLimits(min(max(value, 0.0), 1.0), max(at_ends, 1.0), df)
     return WilsonLimits(value, min(value * (1.0 - value) / variance, max(most, 1.0)), df)
 
@@ -277,13 +282,31 @@ def _curve(
     n_images: FloatArray | int,
     confidence_level: float,
 ) -> SeedCurve:
-    """The mean of the fits' curves with Wilson-form limits of each point's variance."""
+    """The mean of the fits' curves with Wilson-form limits of each point's variance.
+
+    A variance along a curve is smooth, its estimate at one point is not, least with two or three seeds. So it and
+    p (1 - p) are each averaged over neighbouring points before one is divided by the other.
+    """
     tail = (1.0 - check_level(confidence_level)) / 2.0
-    means = values.mean(axis=0)
+    means, n_seeds = values.mean(axis=0), len(values)
+    own = (pulls**2).sum(axis=2).mean(axis=0)
+    total = (pulls.sum(axis=0) ** 2).sum(axis=1)
+    between = np.maximum((total - n_seeds * own) / (n_seeds * max(n_seeds - 1, 1)), 0.0)
+    spread = values.var(axis=0, ddof=1) if n_seeds > 1 else np.zeros(len(x))
+    parts = zip(*(_smoothed(one) for one in (between, own, spread, means * (1.0 - means))), strict=True)
     ends = []
-    for place, mean in enumerate(means):
-        variance, joined = seed_variance(values[:, place], pulls[:, place], df)
-        ends.append(_share_limits(float(mean), variance, math.inf, float(at_ends[place]), joined).at_tail(tail))
+    for (c, v, s, product), mean, least in zip(parts, means, at_ends, strict=True):
+        variance, joined = joined_variance(c, v, s, n_seeds, df) if n_seeds > 1 else (v, df)
+        n = product / variance if variance > NO_VARIANCE and product > 0.0 else max(float(least), 1.0)
+        ends.append(WilsonLimits(float(mean), float(n), joined).at_tail(tail))
     low, high = np.array(ends).T
     counts = np.broadcast_to(np.asarray(n_images, dtype=np.float64), x.shape)
-    return SeedCurve(x, means, low, high, counts, np.full(len(x), len(values)))
+    return SeedCurve(x, means, low, high, counts, np.full(len(x), n_seeds))
+
+
+def _smoothed(values: FloatArray) -> FloatArray:
+    """Means over each point and its neighbours, as many on either side."""
+    reach = np.minimum(NEIGHBOURS, np.minimum(np.arange(len(values)), np.arange(len(values))[::-1]))
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    place = np.arange(len(values))
+    return np.asarray((sums[place + reach + 1] - sums[place - reach]) / (2 * reach + 1))

@@ -76,7 +76,7 @@ class Study(Part):
             Literal["matrix", "gaps", "performance", "train_test", "waterfall", "curves", "flow", "samples"], ...
         ],
         Field(description="figures of the report, in its order"),
-    ] = ("matrix", "gaps", "train_test", "waterfall", "curves", "flow", "samples")
+    ] = ("matrix", "gaps", "performance", "train_test", "waterfall", "curves", "flow", "samples")
     reference: Annotated[tuple[Reference, ...], Field(description="published figures drawn beside ours")] = ()
 
     @field_validator("cohorts", mode="before")
