@@ -22,8 +22,8 @@ ALONE = "no fit of this run belongs to it"
 def published_table(contents: RunContents) -> pd.DataFrame | None:
     """One row per published figure and cell of ours that it belongs to; None where the study names none.
 
-    `difference` is ours minus the published. `is_inside` says whether the published value lies within our limits; it
-    is missing where we have none, and says nothing of the uncertainty of the published value, which nobody stated.
+    `difference` is ours minus the published. `is_inside`: the published value lies within our limits; missing
+    where we have none. It says nothing of the uncertainty of the published value, which nobody stated.
     """
     references = contents.study.reference
     if not references or contents.result is None:
