@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from subgroup_audit.engine.choice import Engine
@@ -84,8 +83,7 @@ class SlurmCrew:
         import submitit
 
         options = self.engine.options
-        folder: Path = jobs[0].run / LOGS / "%j"
-        executor = submitit.AutoExecutor(folder=folder, cluster=options.get("executor", "slurm"))
+        executor = submitit.AutoExecutor(folder=jobs[0].run / LOGS, cluster=options.get("executor", "slurm"))
         executor.update_parameters(
             name="audit",
             timeout_min=options.get("time", DEFAULT_MINUTES),

@@ -80,7 +80,7 @@ def work_on(plan: PlannedFits, jobs: Sequence[FitJob], workers: int | None, watc
     device = require_device(plan.device)
     done: list[str] = []
     watcher.begin("fits", len(waiting))
-    pool = Pool(waiting, device, True, watcher, lambda job, seconds: done.append(job.label), waits=False)
+    pool = Pool(list(waiting), device, True, watcher, lambda job, seconds: done.append(job.label), waits=False)
     try:
         failures = pool.run(workers or default_workers(device, len(waiting)))
     finally:

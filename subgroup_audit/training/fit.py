@@ -231,7 +231,8 @@ def _train(fit: _Fit, train: Labels, val: Labels, data_digest: str) -> Progress:
     """Train, resuming where an earlier run was stopped; the network holds the kept weights afterwards."""
     task = _make_task(fit, train, val)
     progress = Progress()
-    digest = f"{fit.spec.digest} {data_digest} {fit.device.partition(':')[0]} {fit.compute.precision} {fit.compute.layout}"
+    kind = fit.device.partition(":")[0]  # another device of the kind may go on with it
+    digest = f"{fit.spec.digest} {data_digest} {kind} {fit.compute.precision} {fit.compute.layout}"
     if fit.room.parts > 1:
         digest += f" {fit.room.parts} parts"
     if not current_group().is_alone:

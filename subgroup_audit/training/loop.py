@@ -155,8 +155,8 @@ def train_one_epoch(task: Task, epoch: int) -> Phase:
     batches = cut_batches(draw_epoch(task, epoch), task.recipe.batch_size)
     parameters = [p for p in task.network.parameters() if p.requires_grad]
     sums, counts, logits = [], [], []
-    group = current_group()
-    mine = group.parts(batches)
+    processes = current_group()
+    mine = processes.parts(batches)
     inputs = task.train.feed.batches(mine, epoch)
     for done, (batch, part, levels) in enumerate(zip(batches, mine, inputs, strict=True), start=1):
         for group in task.optimiser.param_groups:
@@ -173,12 +173,12 @@ def train_one_epoch(task: Task, epoch: int) -> Phase:
         logits.append(found[: part.n_real])
         if task.on_batch is not None:
             task.on_batch(epoch, done, len(batches))
-    totals = group.sum(torch.stack(sums))
+    totals = processes.sum(torch.stack(sums))
     _require_finite(task, epoch, totals, len(batches))
-    group.average_statistics(task.network)
+    processes.average_statistics(task.network)
     loss = float(totals.sum() / torch.stack(counts).sum())
     order = np.concatenate([batch.index[: batch.n_real] for batch in batches])
-    return _phase(task, task.train.labels, order, group.in_order(torch.cat(logits), batches), loss, start)
+    return _phase(task, task.train.labels, order, processes.in_order(torch.cat(logits), batches), loss, start)
 
 
 def add_gradients(
@@ -191,9 +191,11 @@ def add_gradients(
     In parts the gradients are those of the whole batch, but that batch normalisation sees one part at a time.
     """
     y_true, is_counted = _batch_labels(task.train, batch)
-    has_all = whole is None or whole is batch
-    count = task.loss.count(is_counted if has_all else _batch_labels(task.train, whole)[1])
-    n_processes = current_group().size  # gradients are averaged over them
+    if whole is not None and whole is not batch:
+        count = task.loss.count(_batch_labels(task.train, whole)[1])
+    else:
+        count = task.loss.count(is_counted)
+    n_processes = current_group().size
     task.optimiser.zero_grad(set_to_none=True)
     sums, logits = [], []
     pieces = (tensor.tensor_split(task.parts) for tensor in (levels, y_true, is_counted))
@@ -202,7 +204,8 @@ def add_gradients(
             found = (task.wrapped or task.network)(part)
         found = found.float()
         total, _ = task.loss(found, truth, counted)
-        task.scaler.scale(total * n_processes / count.clamp(min=1.0)).backward()  # type: ignore[no-untyped-call]
+        due = total if n_processes == 1 else total * n_processes  # gradients are averaged over processes
+        task.scaler.scale(due / count.clamp(min=1.0)).backward()  # type: ignore[no-untyped-call]
         sums.append(total.detach())
         logits.append(found.detach())
     return torch.stack(sums).sum(), count, torch.cat(logits)
@@ -278,10 +281,8 @@ def seeded(seed: int, epoch: int, device: str, *, rank: int = 0) -> Iterator[Non
     `rank` tells the processes of one fit apart, whose dropout must differ.
     """
     devices = [torch.device(device)] if device.startswith("cuda") else []
-    mixed = int(
-        np.random.SeedSequence([seed, epoch, *([rank] if rank else [])]).generate_state(1, np.uint64)[0]
-        >> np.uint64(1)
-    )
+    keys = [seed, epoch, rank] if rank else [seed, epoch]
+    mixed = int(np.random.SeedSequence(keys).generate_state(1, np.uint64)[0] >> np.uint64(1))
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(mixed)
         yield
