@@ -30,16 +30,14 @@ def work_together(plan: PlannedFits, jobs: Sequence[FitJob], watcher: Watcher) -
     if len(jobs) != 1:
         labels = "; ".join(job.label for job in plan.jobs[:5])
         raise EngineError(
-            f"under torchrun a worker does one fit: name it by --fit LABEL; {len(jobs)} are chosen, such as {labels}"
+            f"under torchrun a worker does one fit: name it by --fit; {len(jobs)} are chosen. Fits are: {labels}"
         )
     from subgroup_audit.training.distributed import joined_group
 
     require_device(plan.device)
     (job,) = jobs
-    with (
-        joined_group(plan.device, int(os.environ.get("LOCAL_RANK", "0"))) as (group, device),
-        ExitStack() as stack,
-    ):
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    with joined_group(plan.device, local_rank) as (group, device), ExitStack() as stack:
         claim = None
         if group.is_first and not is_done(job):
             claim = claims.take(claims_folder(job.run), job.name)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,7 +59,7 @@ class Group:
         return np.array_split(np.arange(len(batch.index), dtype=np.int64), self.size)[self.rank]
 
     def in_order(self, rows: Tensor, batches: Sequence[Batch]) -> Tensor:
-        """Rows of the images that count, [n, outputs] in the order of the batches, from each process's parts of them."""
+        """Rows of the images that count, [n, outputs] in the order of the batches, from every process's parts."""
         if self.is_alone:
             return rows
         starts = np.cumsum([0, *(batch.n_real for batch in batches)])
@@ -76,7 +78,7 @@ class Group:
         if self.is_alone:
             return torch.cat(list(found))
         starts = np.cumsum([0, *(len(batch.index) for batch in batches)])
-        places = [np.arange(start, end) for start, end in zip(starts[:-1], starts[1:], strict=True)]
+        places = [np.arange(start, end) for start, end in pairwise(starts)]
         mine = places[self.rank :: self.size]
         rows = torch.cat(list(found)) if found else torch.empty(0)
         return self._fill(rows, np.concatenate(mine) if mine else np.empty(0, np.int64), int(starts[-1]))
@@ -101,7 +103,11 @@ class Group:
         if self.is_alone:
             return network
         devices = [torch.device(device)] if device.startswith("cuda") else None
-        return nn.parallel.DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+        kind = nn.parallel.DistributedDataParallel
+        # the switch that keeps batch statistics apart between averages has a new name in newer versions of torch
+        names = signature(kind.__init__).parameters
+        switch = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+        return kind(network, device_ids=devices, **{switch: False})
 
     def share_statistics(self, network: nn.Module, device: str) -> None:
         """On CUDA, let batch normalisation see the whole batch; torch has no such layer for a CPU."""
@@ -148,8 +154,8 @@ class Group:
         """Raise `TrainingError` where a part of a batch would be too small to normalise."""
         if batch_size < 2 * self.size and not self.is_alone:
             raise TrainingError(
-                f"fit {label}: batch_size {batch_size} gives {self.size} processes fewer than 2 images each; start "
-                f"at most {max(1, batch_size // 2)}, or raise `batch_size`"
+                f"fit {label}: batch_size {batch_size} gives {self.size} processes fewer than 2 images each; "
+                f"start at most {max(1, batch_size // 2)}, or raise `batch_size`"
             )
 
     def describe(self, device: str) -> str:
