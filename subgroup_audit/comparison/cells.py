@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ class Scored:
     ----------
     model, recipe : as the side's own study names them
     components : training seed -> components on the shared images
-    replicates : array [n_resamples], mean over seeds
+    replicates : array [n_seeds, n_resamples], one row a seed
     n_alone : images of the side's own cell that the other side lacks
     """
 
@@ -31,6 +31,11 @@ class Scored:
     components: Mapping[int, AucComponents]
     replicates: NDArray[np.float64]
     n_alone: int
+
+    def first(self, n_seeds: int) -> Scored:
+        """The same with its first seeds alone."""
+        kept = dict(list(self.components.items())[:n_seeds])
+        return replace(self, components=kept, replicates=self.replicates[:n_seeds])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,10 @@ class PairedCell:
     reference: Scored
     other: Scored
     is_same: bool
+
+    def first(self, n_seeds: int) -> PairedCell:
+        """The same with each side's first seeds alone."""
+        return replace(self, reference=self.reference.first(n_seeds), other=self.other.first(n_seeds))
 
 
 def paired_cells(
@@ -108,10 +117,4 @@ def _scored(
     n_alone: int,
 ) -> Scored:
     found = dict(zip(by_seed, components, strict=True))
-    return Scored(name.model, name.recipe, found, np.mean(replicates, axis=0), n_alone)
-
-
-def count_alone(cells: Mapping[CellName, PairedCell]) -> Iterator[tuple[str, int, int]]:
-    """For every cell: its split, and the images that only the reference or only the other has scored in it."""
-    for cell in cells.values():
-        yield cell.name.split, cell.reference.n_alone, cell.other.n_alone
+    return Scored(name.model, name.recipe, found, np.stack(list(replicates)), n_alone)

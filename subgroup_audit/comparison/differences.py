@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from subgroup_audit.audit.cells import CellName
 from subgroup_audit.audit.estimates import percentile_limits
@@ -97,12 +98,12 @@ def with_verdicts(frame: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
 def _row(
     question: Question, terms: Sequence[tuple[float, CellName]], cells: Cells, analysis: Analysis, label: str
 ) -> dict[str, Any]:
-    paired = [(weight, cells[name]) for weight, name in terms]
+    paired = _alike([(weight, cells[name]) for weight, name in terms])
     first = paired[0][1]
     if all(cell.is_same for _, cell in paired):
         return {**_head(question, first, label), **_same(paired, analysis, question)}
     gap = _difference(paired, analysis)
-    replicates = np.sum([weight * (c.other.replicates - c.reference.replicates) for weight, c in paired], axis=0)
+    replicates = np.sum([weight * _replicates(cell) for weight, cell in paired], axis=0)
     bootstrap = percentile_limits(replicates, gap.estimate, analysis.confidence_level)
     verdict = equivalence_verdict(gap, margin=analysis.margin, confidence_level=analysis.confidence_level)
     is_described = not question.is_tested and gap.estimate is not None
@@ -123,6 +124,17 @@ def _row(
         "status": gap.status,
         "reason": gap.reason,
     }
+
+
+def _alike(paired: list[tuple[float, PairedCell]]) -> list[tuple[float, PairedCell]]:
+    """The cells; with one seed each where any side has but one, whose variance between seeds nobody knows."""
+    n_seeds = [len(side.components) for _, cell in paired for side in (cell.reference, cell.other)]
+    return [(weight, cell.first(1)) for weight, cell in paired] if min(n_seeds) == 1 else paired
+
+
+def _replicates(cell: PairedCell) -> NDArray[np.float64]:
+    """Other minus reference in every draw of persons, means over seeds."""
+    return np.asarray(cell.other.replicates.mean(axis=0) - cell.reference.replicates.mean(axis=0))
 
 
 def _head(question: Question, first: PairedCell, label: str) -> dict[str, Any]:
@@ -173,8 +185,6 @@ def _difference(paired: Sequence[tuple[float, PairedCell]], analysis: Analysis) 
             weights.append(sign * weight)
             groups.append((which, cell.name.train_cohort, cell.name.model, cell.name.recipe))
             names.append(f"{which}, {in_words(cell.name)}")
-    if min(map(len, sides)) == 1:
-        sides = [side[:1] for side in sides]
     return auc_contrast(
         sides,
         weights,

@@ -87,7 +87,7 @@ def _card(row: dict[str, Any], kind: str, total: int, names: list[str]) -> Card:
         persons=plural(row["n_patients"], "person"),
         verdict_key=COMPARISON_KEYS[row["verdict"]],
         verdict=row["verdict"],
-        sentence=f"{reference} in the reference, {compared} now." if is_known else "",
+        sentence=f"{reference} in the reference, {compared} in the compared." if is_known else "",
         note="" if is_known else str(row["reason"]),
     )
 
@@ -114,10 +114,10 @@ def facts(result: ComparisonResult) -> list[Fact]:
     """Persons and images that both sides have."""
     match = result.matching
     return [
-        Fact(_span(match["patients_tested_in_both"]), "persons tested on both sides"),
-        Fact(_span(match["images_tested_in_both"]), "radiographs tested on both sides"),
-        Fact(_span(match["images_in_reference_only"]), "radiographs in the reference alone"),
-        Fact(_span(match["images_in_other_only"]), "radiographs in the compared alone"),
+        Fact(_span(match["patients_tested_in_both"]), "persons tested on both"),
+        Fact(_span(match["images_tested_in_both"]), "radiographs tested on both"),
+        Fact(_span(match["images_in_reference_only"]), "in the reference alone"),
+        Fact(_span(match["images_in_other_only"]), "in the compared alone"),
         Fact(count(len(result.judged)), "judged comparisons"),
     ]
 
