@@ -106,8 +106,8 @@ class Group:
         kind = nn.parallel.DistributedDataParallel
         # the switch that keeps batch statistics apart between averages has a new name in newer versions of torch
         names = signature(kind.__init__).parameters
-        switch = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
-        return kind(network, device_ids=devices, **{switch: False})
+        switch: dict[str, Any] = {name: False for name in ("forward_sync_buffers",) if name in names}
+        return kind(network, device_ids=devices, **(switch or {"broadcast_buffers": False}))
 
     def share_statistics(self, network: nn.Module, device: str) -> None:
         """On CUDA, let batch normalisation see the whole batch; torch has no such layer for a CPU."""

@@ -18,20 +18,6 @@ from subgroup_audit.study_file import load_study
 from subgroup_audit.watcher import Silence
 
 
-class Notes(Silence):
-    """A watcher that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.ended: list[str] = []
-
-    def fit_ended(self, fit: str, seconds: float, failure: str | None) -> None:
-        self.ended.append(fit)
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
-
-
 @dataclass(frozen=True)
 class Planned:
     """A study whose fits are planned in a folder."""
