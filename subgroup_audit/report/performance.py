@@ -66,28 +66,60 @@ RATES: Mapping[str, tuple[str, str, str, str]] = {
 
 @dataclass(frozen=True)
 class Line:
-    """One group in a plot: SVG paths of its curve and its band, and marks as (x, y, low, high).
+    """One group in a plot.
 
     Attributes
     ----------
-    point : where the operating point lies; None where the plot has none
+    values : x, y, lower and upper limit of every point, as shares
+    is_binned : whether the points are marks of their own, joined by a thin line
+    operating : where the operating point lies, as shares; None where the plot has none
     """
 
     group: str
     style: int
-    path: str
-    band: str
-    marks: tuple[tuple[int, int, int, int], ...] = ()
-    point: tuple[int, int] | None = None
+    values: tuple[tuple[float, float, float, float], ...]
+    is_binned: bool
+    operating: tuple[float, float] | None = None
+
+    @property
+    def path(self) -> str:
+        """The curve as an SVG path."""
+        return svg_path([(at_x(x), at_y(y)) for x, y, _, _ in self.values])
+
+    @property
+    def band(self) -> str:
+        """The band as a closed SVG path; '' where the limits are bars."""
+        if self.is_binned:
+            return ""
+        lower = [(at_x(x), at_y(low)) for x, _, low, _ in self.values]
+        upper = [(at_x(x), at_y(high)) for x, _, _, high in self.values]
+        return svg_path([*lower, *reversed(upper)], is_closed=True)
+
+    @property
+    def marks(self) -> tuple[tuple[int, int, int, int], ...]:
+        """Marks with their bars, in the drawing's units."""
+        if not self.is_binned:
+            return ()
+        return tuple((at_x(x), at_y(y), at_y(low), at_y(high)) for x, y, low, high in self.values)
+
+    @property
+    def point(self) -> tuple[int, int] | None:
+        """The operating point in the drawing's units."""
+        return None if self.operating is None else (at_x(self.operating[0]), at_y(self.operating[1]))
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One plot of one fit and one set of groups; `levels` are soft horizontal lines."""
+    """One plot of one fit and one set of groups; `shares` are drawn as soft horizontal lines."""
 
     kind: PlotKind
     lines: tuple[Line, ...]
-    levels: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Where the soft lines stand in the drawing's units."""
+        return tuple(at_y(share) for share in self.shares)
 
 
 @dataclass(frozen=True)
@@ -318,8 +350,8 @@ def _plot(
             points = [point for point in points if point["n_images"] >= FEWEST_IN_BIN]
         if points:
             lines.append(_line(kind, row, points))
-    levels = _prevalences(rows) if kind.name == "precision_recall" else []
-    return Plot(kind, tuple(lines), tuple(dict.fromkeys(at_y(level) for level in levels)))
+    shares = _prevalences(rows) if kind.name == "precision_recall" else []
+    return Plot(kind, tuple(lines), tuple(dict.fromkeys(shares)))
 
 
 def _prevalences(rows: Sequence[GroupRow]) -> list[float]:
@@ -354,19 +386,17 @@ def svg_path(points: Sequence[tuple[int, int]], *, is_closed: bool = False) -> s
 
 
 def _line(kind: PlotKind, row: GroupRow, points: Sequence[dict[str, Any]]) -> Line:
-    places = [(at_x(p["x"]), at_y(p["y"]), at_y(p["low"]), at_y(p["high"])) for p in points]
-    path = svg_path([(x, y) for x, y, _, _ in places])
+    values = tuple((float(p["x"]), float(p["y"]), float(p["low"]), float(p["high"])) for p in points)
     if kind.name == "reliability":
-        return Line(row.group, row.style, path, "", tuple(places))
-    outline = [(x, low) for x, _, low, _ in places] + [(x, high) for x, _, _, high in reversed(places)]
-    return Line(row.group, row.style, path, svg_path(outline, is_closed=True), point=_operating_place(kind, row))
+        return Line(row.group, row.style, values, is_binned=True)
+    return Line(row.group, row.style, values, is_binned=False, operating=_operating(kind, row))
 
 
-def _operating_place(kind: PlotKind, row: GroupRow) -> tuple[int, int] | None:
+def _operating(kind: PlotKind, row: GroupRow) -> tuple[float, float] | None:
     """Where the operating point lies in the plot."""
     names = ("false_positive_rate", "sensitivity") if kind.name == "roc" else ("sensitivity", "ppv")
     x, y = (row.numbers.get(name, {}).get("estimate") for name in names)
-    return (at_x(x), at_y(y)) if is_number(x) and is_number(y) else None  # type: ignore[arg-type]
+    return (float(x), float(y)) if is_number(x) and is_number(y) else None  # type: ignore[arg-type]
 
 
 def _point_sentence(rows: Sequence[dict[str, Any]]) -> str:

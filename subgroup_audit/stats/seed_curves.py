@@ -29,6 +29,8 @@ FALSE_POSITIVE_RATES: FloatArray = np.round(
 RECALLS: FloatArray = np.round(np.linspace(0.0, 1.0, 61)[1:], 6)
 # Points on either side whose variances are averaged.
 NEIGHBOURS = 4
+# A mean of p (1 - p) below this is rounding.
+NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +188,8 @@ class _Path:
         return np.asarray(low + cuts.share * (high - low))
 
     def precisions(self, cuts: _Cuts) -> FloatArray:
-        hits = self._at(cuts, 1) * self.ranked.n_positive
+        # whole images: rounding would make 1 a little less, and its limits nonsense
+        hits = np.rint(self._at(cuts, 1) * self.ranked.n_positive)
         return np.asarray(hits / np.maximum(cuts.high, 1))
 
     def slope(self, rates: FloatArray) -> FloatArray:
@@ -297,7 +300,7 @@ def _curve(
     ends = []
     for (c, v, s, product), mean, least in zip(parts, means, at_ends, strict=True):
         variance, joined = joined_variance(c, v, s, n_seeds, df) if n_seeds > 1 else (v, df)
-        n = product / variance if variance > NO_VARIANCE and product > 0.0 else max(float(least), 1.0)
+        n = product / variance if variance > NO_VARIANCE and product > NO_SPREAD else max(float(least), 1.0)
         ends.append(WilsonLimits(float(mean), float(n), joined).at_tail(tail))
     low, high = np.array(ends).T
     counts = np.broadcast_to(np.asarray(n_images, dtype=np.float64), x.shape)
