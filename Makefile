@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test slow browser lint fmt check bench clean constraints
+# A small report with every section, as it is kept in reports/golden/; what was done before is not done again.
+.PHONY: setup demo golden test slow browser lint fmt check bench clean constraints
 
 setup: $(STAMP)
 
@@ -18,6 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	test -f data/demo/truth.json || $(BIN)/audit phantom data/demo --design cohorts/phantoms/demo.yaml
 	$(BIN)/audit run cohorts/demo.yaml
+
+golden: $(STAMP)
+	$(BIN)/python examples/golden.py
 
 test: $(STAMP)
 	$(BIN)/pytest -m "not slow and not gpu and not browser"
