@@ -38,8 +38,9 @@ class CountStream:
     """Resampling counts of units in strata, block by block of 64 resamples.
 
     `sizes` says how many units each stratum has; the rows of a block are the strata's units one after the
-    other. Each column of a block sums to `sizes[s]` over the rows of stratum s. Blocks are kept for the next
-    caller if all of them fit into `kept_bytes`, at one byte a unit and resample.
+    other. Each column of a block sums to `sizes[s]` over the rows of stratum s. If all blocks fit into
+    `kept_bytes`, at one byte a unit and resample, those that are asked for a second time are kept: fresh memory
+    for all of them takes as long as a draw, which a single cell need not pay.
     """
 
     def __init__(self, sizes: Sequence[int], *, n_resamples: int, seed: int, kept_bytes: int = 0) -> None:
@@ -53,6 +54,7 @@ class CountStream:
         self.n_units = sum(self.sizes)
         self._thresholds = [poisson_thresholds(size) for size in self.sizes]
         self.keeps = self.n_units * LANES * self.n_blocks <= kept_bytes
+        self._drawn: set[int] = set()
         self._kept: dict[int, Counts] = {}
 
     @property
@@ -64,8 +66,12 @@ class CountStream:
         """Which resamples this block holds."""
         return slice(block * LANES, min((block + 1) * LANES, self.n_resamples))
 
+    def is_kept(self, block: int) -> bool:
+        """Whether the counts of this block are kept, so that they are not to be written to."""
+        return block in self._kept
+
     def draw(self, block: int, *, draw_stratum: DrawStratum | None = None, spare: Counts | None = None) -> Counts:
-        """Counts of one block, shape [n_units, 64], not to be written to unless `keeps` is false.
+        """Counts of one block, shape [n_units, 64], not to be written to if they are kept.
 
         `spare`, an earlier block that nobody needs any more, is filled anew instead of fresh memory.
         """
@@ -78,8 +84,9 @@ class CountStream:
             rows = counts[start : start + size]
             (draw_stratum or draw_stratum_numpy)(rows, keys[0], keys[1], thresholds)
             start += size
-        if self.keeps:
+        if self.keeps and block in self._drawn:
             self._kept[block] = counts
+        self._drawn.add(block)
         return counts
 
 

@@ -12,6 +12,7 @@ from subgroup_audit.stats.draws import Counts, CountStream
 from subgroup_audit.stats.inputs import (
     FloatArray,
     IntArray,
+    KeyArray,
     check_labels,
     check_persons,
     check_scores,
@@ -103,7 +104,9 @@ class PersonDraws:
     def codes(self, person: ArrayLike) -> IntArray:
         """Row of each person in the counts, shape [n]; StatisticsError for a person who is not drawn from."""
         keys = check_persons(person, len(np.asarray(person)))
-        places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        last = len(self._keys) - 1
+        places = np.clip(keys, 0, last) if self._are_places(keys) else np.searchsorted(self._keys, keys)
+        places = np.minimum(places, last)
         is_unknown = self._keys[places] != keys
         if np.any(is_unknown):
             raise StatisticsError(
@@ -111,6 +114,11 @@ class PersonDraws:
                 f"{len(self._keys)} drawn from"
             )
         return np.asarray(self._rows[places])
+
+    def _are_places(self, keys: KeyArray) -> bool:
+        """Whether the persons are called 0, 1, 2, ..., as in an audit: each key then says where it stands."""
+        is_whole = keys.dtype.kind in "iu" and self._keys.dtype.kind in "iu"
+        return is_whole and self._keys[0] == 0 and self._keys[-1] == len(self._keys) - 1
 
     def auc_replicates(self, y_true: ArrayLike, y_score: ArrayLike, person: ArrayLike) -> FloatArray:
         """The cell's AUC in every resample, shape [n_resamples]; nan where the resample lacks a class."""

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,7 +22,6 @@ from subgroup_audit.stats.draws import (
     Counts,
     CountStream,
     DrawStratum,
-    empty_counts,
     split_words,
 )
 from subgroup_audit.stats.inputs import BoolArray, FloatArray, IntArray, check_choice
@@ -39,8 +38,6 @@ _WORTH_COMPILING = 2_500_000_000
 # Few enough to stay in the processor's cache, and below 128 KiB an array, which C libraries map anew each time.
 _STEPS_AT_A_TIME = 1000
 _LARGEST_IN_WORD = 2**16 - 1
-# Images of all cells to each unit from which the units' counts are worth copying together.
-_WORTH_COPYING = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,36 +158,11 @@ def replicate_aucs(
         lanes = stream.lanes_of(block)
         for row, cell in zip(out, cells, strict=True):
             row[lanes] = _divide(*measure(counts, cell))[: lanes.stop - lanes.start]
-        if not stream.keeps:
+        if not stream.is_kept(block):
             spares.append(counts)
 
     run_blocks(fill, range(stream.n_blocks), n_threads)
     return out
-
-
-def _bring_together(n_units: int, cells: Sequence[RankedCell]) -> tuple[IntArray | None, Sequence[RankedCell]]:
-    """The units that these cells look at, and the cells with rows of these; None if that is most of all units.
-
-    Cells of one test set need few of an audit's persons: their counts, copied out of the block once for all
-    cells, fit into the processor's cache.
-    """
-    is_used = np.zeros(n_units, dtype=bool)
-    for cell in cells:
-        is_used[cell.negative_codes] = True
-        is_used[cell.positive_codes] = True
-    units = np.flatnonzero(is_used)
-    if 2 * len(units) > n_units or sum(cell.n_images for cell in cells) < _WORTH_COPYING * len(units):
-        return None, cells
-    places = np.zeros(n_units, dtype=np.int32)
-    places[units] = np.arange(len(units), dtype=np.int32)
-    return units, [
-        replace(cell, negative_codes=places[cell.negative_codes], positive_codes=places[cell.positive_codes])
-        for cell in cells
-    ]
-
-
-def _take(counts: Counts, units: IntArray) -> Counts:
-    return np.take(counts, units, axis=0, out=empty_counts(len(units)), mode="clip")
 
 
 def work_of(stream: CountStream, cells: Sequence[RankedCell]) -> int:

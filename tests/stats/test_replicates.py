@@ -79,7 +79,6 @@ def test_cells_of_few_persons_are_as_if_alone_in_every_engine_and_number_of_thre
     draws = PersonDraws(np.arange(5000), None, engine=engine, n_threads=n_threads, **options)
     together = draws.auc_replicates_many([(labels, row, person) for row in tables])
     codes = draws.codes(person)
-    assert replicates._bring_together(5000, [rank_cell(labels, row, codes) for row in tables])[0] is not None
     plain = PersonDraws(np.arange(5000), None, engine="numpy", **options)
     np.testing.assert_array_equal(together, [plain.auc_replicates(labels, row, person) for row in tables])
     lanes, counts = next(iter(plain.count_blocks()))
@@ -95,8 +94,24 @@ def test_memory_of_blocks_is_reused_without_a_trace(n_threads):
     expected = replicates.replicate_aucs(kept, [cell], engine="numpy")
     assert (kept.keeps, reused.keeps) == (True, False)
     for engine in ("numpy", "numba"):
-        found = replicates.replicate_aucs(reused, [cell], engine=engine, n_threads=n_threads)
-        np.testing.assert_array_equal(found, expected)
+        for stream in (reused, kept):
+            found = replicates.replicate_aucs(stream, [cell], engine=engine, n_threads=n_threads)
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_blocks_are_kept_once_they_are_asked_for_again():
+    stream = CountStream([900], n_resamples=130, seed=8, kept_bytes=10**7)
+    first = stream.draw(1)
+    assert not stream.is_kept(1)
+    again = stream.draw(1)
+    assert stream.is_kept(1)
+    assert again is not first
+    np.testing.assert_array_equal(again, first)
+    assert stream.draw(1, spare=first) is again
+    assert not stream.is_kept(0)
+    small = CountStream([900], n_resamples=130, seed=8)
+    np.testing.assert_array_equal([small.draw(1), small.draw(1)], [first, first])
+    assert not small.is_kept(1)
 
 
 @pytest.mark.parametrize("keys", ["ascending", "shuffled", "text"])
