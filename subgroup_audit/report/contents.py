@@ -94,7 +94,7 @@ PART_NAMES: Mapping[str, str] = {
     "causes": "What the causes of a gap could be",
     "encoding": "The probes of the features",
     "saliency": "The heat maps",
-    "performance": "Curves, calibration and decisions by group",
+    "performance": "The curves, calibration and decisions of the groups",
     "differences": "The comparison of the cohorts with each other",
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from fabricated_performance import fabricated_differences, fabricated_performance
 
 from subgroup_audit.report import Problem, RunContents, Sample
 from subgroup_audit.schema import AuditResult
@@ -407,6 +408,8 @@ def fabricated_contents(*, hostile: bool = False, seed: int = 7, **study: Any) -
         leakage=leakage,
         image_level_leakage=simulated,
         waterfall=fabricated_waterfall(plan),
+        **fabricated_performance(plan),
+        differences=fabricated_differences(plan),
         notes=("Persons are NIH patients, matched by picture; 98 radiographs without a match stand alone.",),
         samples=fabricated_samples(plan, rng),
         problems=(Problem(step, "The loss was not finite in epoch 3.", "Traceback: ...\nepoch 3: nan"),),
