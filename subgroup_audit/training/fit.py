@@ -27,17 +27,18 @@ from subgroup_audit.training.checkpoint import (
     save_resume,
     save_weights,
 )
-from subgroup_audit.training.data import Labels, cut_in_order, read_labels, select_split
+from subgroup_audit.training.data import Labels, cut_batches, cut_in_order, read_labels, select_split
 from subgroup_audit.training.distributed import current_group
 from subgroup_audit.training.feeding import FeatureFeed, Feeding, ImageFeed, choose_feeding
 from subgroup_audit.training.fitted import describe_model, eval_batch_size
-from subgroup_audit.training.loop import Examples, Phase, Progress, Task, infer, seeded, train_epochs
+from subgroup_audit.training.graph import record_training, wants_graph
+from subgroup_audit.training.loop import Examples, Phase, Progress, Task, draw_epoch, infer, seeded, train_epochs
 from subgroup_audit.training.measured import default_cache
 from subgroup_audit.training.precision import Compute, choose_compute, same_kernels
 from subgroup_audit.training.recipe import Schedule, make_loss, make_optimiser, to_scores
 from subgroup_audit.training.room import Room, with_room
 from subgroup_audit.training.spec import BatchCallback, EpochReport, FitOutcome, FitSpec, FloatArray, Pixels
-from subgroup_audit.training.trainable import TrainablePart, select_trainable
+from subgroup_audit.training.trainable import TrainablePart, select_trainable, set_training
 from subgroup_audit.training.trunk_features import trunk_features
 
 EpochCallback = Callable[[EpochReport], None]
@@ -230,6 +231,7 @@ def _features(fit: _Fit, feed: ImageFeed) -> torch.Tensor:
 def _train(fit: _Fit, train: Labels, val: Labels, data_digest: str) -> Progress:
     """Train, resuming where an earlier run was stopped; the network holds the kept weights afterwards."""
     task = _make_task(fit, train, val)
+    _record_graph(fit, task)
     progress = Progress()
     kind = fit.device.partition(":")[0]  # another device of the kind may go on with it
     digest = f"{fit.spec.digest} {data_digest} {kind} {fit.compute.precision} {fit.compute.layout}"
@@ -279,6 +281,21 @@ def _make_task(fit: _Fit, train: Labels, val: Labels) -> Task:
         parts=fit.room.parts,
         wrapped=None if current_group().is_alone else current_group().wrap(network, fit.device),
     )
+
+
+def _record_graph(fit: _Fit, task: Task) -> None:
+    """Record the training pass where that is asked for, and batches are whole and all here."""
+    if wants_graph(fit.compute) and fit.room.parts == 1 and task.wrapped is None:
+        set_training(task.network, task.part)
+        record_training(task.network, fit.compute, _batch_shape(fit, task))
+
+
+def _batch_shape(fit: _Fit, task: Task) -> tuple[int, ...]:
+    """Of every training batch."""
+    size = len(cut_batches(draw_epoch(task, 1), fit.spec.recipe.batch_size)[0].index)
+    if isinstance(task.train.feed, FeatureFeed):
+        return size, task.train.feed.features.shape[1]
+    return size, 1, fit.spec.recipe.image_size, fit.spec.recipe.image_size
 
 
 def _save_progress(fit: _Fit, task: Task, progress: Progress, digest: str, seconds: float) -> None:
