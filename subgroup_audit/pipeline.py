@@ -26,6 +26,7 @@ from subgroup_audit.engine import (
     run_fits,
 )
 from subgroup_audit.errors import StoreError, TrainingError
+from subgroup_audit.report.paper_figures import ONE_COLUMN, layout_of
 from subgroup_audit.schema import CohortManifest
 from subgroup_audit.steps import Place, PlannedFit
 from subgroup_audit.store import Done, RunFolder, Step, digest, read_json
@@ -342,14 +343,17 @@ class _Run:
         )
 
 
-def render_again(path: Path) -> Path:
-    """The report of a finished run, rendered again from its stored numbers.
+def render_again(path: Path, journal: str = ONE_COLUMN.name) -> Path:
+    """The report of a finished run, rendered again from its stored numbers, with figures of a journal's width.
 
     Raises
     ------
     StoreError
         The folder holds no finished run, or a step of it is gone.
+    ReportError
+        The journal is not known.
     """
+    layout_of(journal)
     record = read_json(path / "run.json")
     if "steps" not in record:
         raise StoreError(f"{path}: no finished run lies here; `audit run STUDY --out {path}` makes one")
@@ -364,9 +368,9 @@ def render_again(path: Path) -> Path:
         found = [folder.find(name) for name in record["steps"]]
         failures = [FitFailure(**failure) for failure in record["failures"]]
         parts = steps.RunParts(study, found, failures)
-        step = steps.report_step(parts)
+        step = steps.report_step(parts, journal)
         with folder.writing(step) as work:
-            steps.write_report(parts, work, record["provenance"])
+            steps.write_report(parts, work, record["provenance"], journal)
         steps.publish_report(folder, step)
         folder.write_record({**record, "report": step.folder_name})
     return path / "report.html"

@@ -7,14 +7,22 @@ from typing import Annotated
 
 import typer
 
+# As `paper_figures.LAYOUTS` has them, which a quick `--help` does not load.
+JOURNALS = "`one-column`: 88 mm, or 180 mm where that is too narrow; `two-column`: 180 mm"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command("report")(report)
 
 
-def report(run: Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")]) -> None:
-    """Render the report of a finished run again, from its stored numbers."""
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")],
+    journal: Annotated[
+        str, typer.Option("--journal", help=f"Width of the figures for a paper. {JOURNALS}.", metavar="NAME")
+    ] = "one-column",
+) -> None:
+    """Render the report of a finished run again, from its stored numbers: page, tables, figures and text."""
     from subgroup_audit.pipeline import render_again
 
-    typer.echo(f"Report: {render_again(run)}")
+    typer.echo(f"Report: {render_again(run, journal)}")

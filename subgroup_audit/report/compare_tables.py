@@ -12,7 +12,8 @@ from subgroup_audit.comparison import ComparisonResult
 from subgroup_audit.comparison.words import KIND_TITLES, question_words
 from subgroup_audit.report.contents import rows_of
 from subgroup_audit.report.numerals import count, decimal, interval, p_value, signed
-from subgroup_audit.report.tables import latex_text, to_csv, to_markdown
+from subgroup_audit.report.table_formats import latex_text, to_markdown
+from subgroup_audit.report.tables import to_csv
 
 CAPTIONS: Mapping[str, str] = {
     "differences": "Differences on the same persons and images, compared minus reference.",

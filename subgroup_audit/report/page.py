@@ -25,7 +25,9 @@ from subgroup_audit.report.love_plot import love_plot
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
 from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
 from subgroup_audit.report.origins import origin
-from subgroup_audit.report.paper_figures import write_figures
+from subgroup_audit.report.paper_figures import ONE_COLUMN, Layout, write_figures
+from subgroup_audit.report.paper_links import paper_links
+from subgroup_audit.report.paper_text import paper_texts, write_paper
 from subgroup_audit.report.performance import performance
 from subgroup_audit.report.published import published_table
 from subgroup_audit.report.saliency import looks
@@ -64,25 +66,28 @@ class Plot:
     panel: CurvePanel
 
 
-def render_report(contents: RunContents, folder: Path) -> Path:
-    """The path of `report.html`, written with `tables/` and `figures/` into `folder`.
+def render_report(contents: RunContents, folder: Path, layout: Layout = ONE_COLUMN) -> Path:
+    """The path of `report.html`, written with `tables/`, `figures/` and `paper/` into `folder`.
 
     Everything comes from stored numbers, and the same contents give the same bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = report_tables(contents)
     write_tables(tables, folder / "tables")
-    write_figures(contents, folder / "figures")
+    write_figures(contents, folder / "figures", layout)
+    write_paper(paper_texts(contents), folder / "paper")
     page = folder / "report.html"
-    page.write_text(render_page(contents, tables), encoding="utf-8")
+    page.write_text(render_page(contents, tables, layout), encoding="utf-8")
     return page
 
 
-def render_page(contents: RunContents, tables: Mapping[str, pd.DataFrame]) -> str:
+def render_page(contents: RunContents, tables: Mapping[str, pd.DataFrame], layout: Layout = ONE_COLUMN) -> str:
     """The page as text."""
     environment = page_environment()
     environment.globals["downloads"] = {name: download(name, frame) for name, frame in tables.items()}
-    return environment.get_template("report.html").render(page_parts(contents))
+    return environment.get_template("report.html").render(
+        {**page_parts(contents), "paper": paper_links(contents, tables, layout)}
+    )
 
 
 def download(name: str, frame: pd.DataFrame) -> str:

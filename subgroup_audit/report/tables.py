@@ -1,8 +1,8 @@
-"""The tables of a report as files: CSV and Parquet with every digit, LaTeX and Markdown as a paper shows them."""
+"""The tables of a report as files: CSV and Parquet with every digit; LaTeX, Markdown and HTML as in a paper."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from subgroup_audit.report.matrix import matrix_cells
 from subgroup_audit.report.numerals import ABSENT, count, decimal, interval, is_number, p_value, percent, signed
 from subgroup_audit.report.published import published_line, published_table
 from subgroup_audit.report.survival import way_words
+from subgroup_audit.report.table_formats import markdown_text, to_html, to_latex, to_markdown
+from subgroup_audit.report.table_notes import with_notes
 from subgroup_audit.report.waterfall import is_description, stage_words
 
-LONG_TABLE = 40
 CAPTIONS: Mapping[str, str] = {
     "matrix": "AUC of every training cohort on every test group, test split.",
     "gaps": "AUC gaps, minuend minus subtrahend.",
@@ -109,19 +110,33 @@ def report_tables(contents: RunContents) -> dict[str, pd.DataFrame]:
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
-    """The paths of the files written: `NAME.csv` and `.parquet`, and `.tex` and `.md` of the paper's tables."""
+    """The paths of the files written: `NAME.csv` and `.parquet`, and of the paper's tables four more.
+
+    These are `.md`, `.html`, `.tex`, which needs booktabs alone, and `_siunitx.tex`, which aligns numbers.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, frame in tables.items():
-        (folder / f"{name}.csv").write_text(to_csv(frame), encoding="utf-8")
         frame.to_parquet(folder / f"{name}.parquet", index=False)
-        written += [folder / f"{name}.csv", folder / f"{name}.parquet"]
-        if name in PAPER_TABLES:
-            shown = paper_table(name, frame)
-            (folder / f"{name}.tex").write_text(to_latex(shown, name), encoding="utf-8")
-            (folder / f"{name}.md").write_text(to_markdown(shown), encoding="utf-8")
-            written += [folder / f"{name}.tex", folder / f"{name}.md"]
+        written.append(folder / f"{name}.parquet")
+        texts = {f"{name}.csv": to_csv(frame), **(paper_files(name, frame) if name in PAPER_TABLES else {})}
+        for file, text in texts.items():
+            (folder / file).write_text(text, encoding="utf-8")
+            written.append(folder / file)
     return written
+
+
+def paper_files(name: str, frame: pd.DataFrame) -> dict[str, str]:
+    """A paper's table in every format, by file name: what all rows share stands in its notes, not in columns."""
+    shown, notes = with_notes(paper_table(name, frame), frame)
+    caption, label = CAPTIONS[name], name.replace("_", "-")
+    said = "".join(f"\n{markdown_text(note)}\n" for note in notes)
+    return {
+        f"{name}.md": f"**Table.** {markdown_text(caption)}\n\n{to_markdown(shown)}{said}",
+        f"{name}.html": to_html(shown, caption, notes),
+        f"{name}.tex": to_latex(shown, caption, label, notes),
+        f"{name}_siunitx.tex": to_latex(shown, caption, label, notes, with_siunitx=True),
+    }
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -305,87 +320,3 @@ def _leakage_line(row: dict[str, Any]) -> dict[str, str]:
 
 def _words(value: Any) -> str:
     return "" if value is None or (not isinstance(value, str) and not is_number(value)) else str(value)
-
-
-def to_markdown(shown: pd.DataFrame) -> str:
-    """A table of text as Markdown; what would end a cell is escaped."""
-    lines = [list(shown.columns), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
-    return "".join(f"| {' | '.join(_markdown_text(cell) for cell in line)} |\n" for line in lines)
-
-
-def _markdown_text(text: str) -> str:
-    """The text with Markdown's and HTML's marks made harmless."""
-    flat = " ".join(str(text).split())
-    for mark in ("\\", "|", "`", "*", "_", "[", "]"):
-        flat = flat.replace(mark, f"\\{mark}")
-    return flat.replace("<", "&lt;").replace(">", "&gt;")
-
-
-def to_latex(shown: pd.DataFrame, name: str) -> str:
-    """A table of text as LaTeX with booktabs' rules; above `LONG_TABLE` lines as a longtable."""
-    head = " & ".join(latex_text(str(column)) for column in shown.columns) + r" \\"
-    body = [" & ".join(latex_text(cell) for cell in line) + r" \\" for line in shown.to_numpy().tolist()]
-    columns = "l" * shown.shape[1]
-    caption = rf"\caption{{{latex_text(CAPTIONS[name])}}}\label{{tab:{name.replace('_', '-')}}}"
-    lines = _longtable(columns, head, caption, body) if len(body) > LONG_TABLE else []
-    return "\n".join(lines or _short_table(columns, head, caption, body)) + "\n"
-
-
-def _short_table(columns: str, head: str, caption: str, body: Sequence[str]) -> list[str]:
-    return [
-        "% needs \\usepackage{booktabs}",
-        r"\begin{table}",
-        r"\centering",
-        caption,
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        head,
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-
-
-def _longtable(columns: str, head: str, caption: str, body: Sequence[str]) -> list[str]:
-    return [
-        "% needs \\usepackage{booktabs,longtable}",
-        rf"\begin{{longtable}}{{{columns}}}",
-        caption + r" \\",
-        r"\toprule",
-        head,
-        r"\midrule",
-        r"\endhead",
-        *body,
-        r"\bottomrule",
-        r"\end{longtable}",
-    ]
-
-
-LATEX_MARKS = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "−": "$-$",
-    "±": r"$\pm$",
-    "–": "--",
-}
-
-
-def latex_text(text: str) -> str:
-    """The text with LaTeX's marks escaped, so that a name cannot be a command.
-
-    >>> latex_text("F_PA & 5 % −0.01")
-    'F\\\\_PA \\\\& 5 \\\\% $-$0.01'
-    """
-    return "".join(LATEX_MARKS.get(letter, letter) for letter in " ".join(str(text).split()))

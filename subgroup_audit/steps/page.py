@@ -15,6 +15,7 @@ import pandas as pd
 from subgroup_audit.engine import FitFailure
 from subgroup_audit.errors import StoreError
 from subgroup_audit.report import Problem, RunContents, Sample, render_report
+from subgroup_audit.report.paper_figures import ONE_COLUMN, layout_of
 from subgroup_audit.steps.causes import read_causes
 from subgroup_audit.steps.data import DESIGN_FRAMES
 from subgroup_audit.steps.diagnosis import read_diagnosis
@@ -29,7 +30,7 @@ from subgroup_audit.store import Done, RunFolder, Step, read_frames, read_json
 from subgroup_audit.study import Study
 
 REPORT_VERSION = 2
-PUBLISHED = ("report.html", "tables", "figures")
+PUBLISHED = ("report.html", "tables", "figures", "paper")
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,12 @@ class RunParts:
         return [done for done in self.finished if done.step.name == "fit"]
 
 
-def report_step(parts: RunParts) -> Step:
-    """The report: depends on the whole study and on everything that it shows."""
+def report_step(parts: RunParts, journal: str = ONE_COLUMN.name) -> Step:
+    """The report: depends on the whole study, on all that it shows, and on the journal that it is laid out for."""
     settings = {"study": parts.study.model_dump_json(), "failures": [vars(failure) for failure in parts.failures]}
     contents = {f"{i} {done.step.name}": _identity(done) for i, done in enumerate(parts.finished)}
+    if journal != ONE_COLUMN.name:
+        settings["journal"] = journal
     return Step("report", REPORT_VERSION, settings, contents)
 
 
@@ -69,9 +72,11 @@ def _identity(done: Done) -> str:
     return done.step.key if done.step.name == "fit" else done.content
 
 
-def write_report(parts: RunParts, work: Path, provenance: dict[str, Any]) -> None:
+def write_report(
+    parts: RunParts, work: Path, provenance: dict[str, Any], journal: str = ONE_COLUMN.name
+) -> None:
     """Render the report into `work`, with a copy of the numbers and of the study that they belong to."""
-    render_report(gather_contents(parts, provenance), work)
+    render_report(gather_contents(parts, provenance), work, layout_of(journal))
     (work / "study.json").write_text(parts.study.model_dump_json(indent=2), encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ from subgroup_audit.report.survival import (
     survival,
     way_words,
 )
-from subgroup_audit.report.tables import paper_table, report_tables, to_latex
+from subgroup_audit.report.tables import paper_files, paper_table, report_tables
 from subgroup_audit.schema import CASE_MIX_COLUMNS, AuditResult
 
 Row = dict[str, Any]
@@ -204,9 +204,10 @@ def test_the_section_the_table_and_the_figure_are_there(contents: RunContents, t
     assert hostile not in page
     assert "Inverse-probability" not in page
     table = paper_table("case_mix", report_tables(run)["case_mix"])
+    files = paper_files("case_mix", report_tables(run)["case_mix"])
     assert table["Mix"].tolist() == ["As measured", "Same mix", "Within view", "Across groups (xAUC)"]
     assert table["Change"].tolist() == ["–", "+0.040", "+0.040", "–"]
-    assert r"\caption{Subgroup gaps as measured" in to_latex(table, "case_mix")
+    assert r"\caption{Subgroup gaps as measured" in files["case_mix.tex"]
     assert "case_mix" in figure_makers(run)
     written = [path.name for path in write_figures(replace(run, history=None), tmp_path)]
     assert {"case_mix.svg", "case_mix.pdf", "case_mix.png"} <= set(written)

@@ -14,7 +14,7 @@ import pytest
 from subgroup_audit.report import Problem, RunContents
 from subgroup_audit.report.page import render_page, section_order
 from subgroup_audit.report.paper_figures import figure_makers, write_figures
-from subgroup_audit.report.tables import paper_table, report_tables, to_latex
+from subgroup_audit.report.tables import paper_files, paper_table, report_tables
 from subgroup_audit.report.waterfall import (
     MAX_WATERFALLS,
     reading_of_stage,
@@ -262,7 +262,7 @@ def test_names_stay_text(contents: RunContents, tmp_path: Path) -> None:
     assert "Test of &lt;script&gt;" in page
     written = {path.name for path in write_figures(run, tmp_path)}
     assert {path.split(".")[-1] for path in written if path.startswith("waterfall")} == {"svg", "pdf", "png"}
-    assert r"\textless{}script" in to_latex(paper_table("waterfall", report_tables(run)["waterfall"]), "waterfall")
+    assert r"\textless{}script" in paper_files("waterfall", report_tables(run)["waterfall"])["waterfall.tex"]
 
 
 def test_the_paper_table_marks_what_is_a_description() -> None:

@@ -2,6 +2,6 @@
 
 from subgroup_audit.report.paper_figures.files import write_figures
 from subgroup_audit.report.paper_figures.makers import figure_makers
-from subgroup_audit.report.paper_figures.style import LAYOUTS, ONE_COLUMN, Layout
+from subgroup_audit.report.paper_figures.style import LAYOUTS, ONE_COLUMN, Layout, layout_of
 
-__all__ = ["LAYOUTS", "ONE_COLUMN", "Layout", "figure_makers", "write_figures"]
+__all__ = ["LAYOUTS", "ONE_COLUMN", "Layout", "figure_makers", "layout_of", "write_figures"]

@@ -13,6 +13,8 @@ from textwrap import wrap
 from typing import Any
 from unicodedata import category
 
+from subgroup_audit.errors import ReportError, nearest
+
 MM_PER_INCH = 25.4
 LONGEST_NAME = 44
 # The mean width of a letter of names and numbers in DejaVu Sans, as a share of its size.
@@ -51,6 +53,13 @@ class Layout:
         """Whether the figure has the width of two columns."""
         return self.width >= self.full_width
 
+    @property
+    def words(self) -> str:
+        """How wide its figures are."""
+        if self.is_wide:
+            return f"{self.width:g} mm"
+        return f"{self.width:g} mm, or {self.full_width:g} mm where that is too narrow"
+
     def letters(self, width: float) -> int:
         """How many small letters of mixed text so many mm hold."""
         return max(4, int(width / (LETTER_WIDTH * self.small * MM_PER_INCH / 72)))
@@ -68,6 +77,19 @@ LAYOUTS: Mapping[str, Layout] = {
     layout.name: layout for layout in (Layout("one-column", 88, 180), Layout("two-column", 180, 180))
 }
 ONE_COLUMN = LAYOUTS["one-column"]
+
+
+def layout_of(journal: str) -> Layout:
+    """The layout that a journal's name stands for.
+
+    Raises
+    ------
+    ReportError : no layout has this name; the nearest is named
+    """
+    if journal not in LAYOUTS:
+        near = nearest(journal, LAYOUTS) or list(LAYOUTS)
+        raise ReportError(f"--journal {journal}: there is no such layout; nearest: {', '.join(near)}")
+    return LAYOUTS[journal]
 
 
 def style_of(layout: Layout) -> dict[str, Any]:

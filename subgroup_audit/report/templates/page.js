@@ -2,6 +2,23 @@
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
+  // A button copies the words of another part of the page; without a script or a clipboard it stays hidden.
+  for (const button of all("button[data-copy]")) {
+    const part = document.getElementById(button.dataset.copy);
+    if (!part || !navigator.clipboard) continue;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const words = all("p", part).map((line) => line.textContent.trim()).join("\n\n");
+      const said = document.getElementById("copy-status");
+      try {
+        await navigator.clipboard.writeText(words);
+        said.textContent = "Copied.";
+      } catch {
+        said.textContent = "The browser refused to copy; select the text instead.";
+      }
+    });
+  }
+
   // A long table shows its first rows; a button shows the rest. Without a script every row is shown.
   const unfold = (table) => {
     all("tr.folded", table).forEach((row) => row.classList.remove("folded"));
