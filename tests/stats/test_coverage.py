@@ -32,10 +32,11 @@ from simulations.tables import TABLES, print_tables, put_into, run_row, table_of
 from subgroup_audit.stats import auc
 
 # Data sets a row that a test uses: few enough for the suite, enough to tell 93.5 % from 90 %.
-N_SETS = {"seeds": 150, "seeds-large": 60, "seed-gaps": 200, "matrix": 150}
+N_SETS = {"seeds": 150, "seeds-large": 60, "seed-gaps": 200, "matrix": 150, "shares": 400, "turned-labels": 400}
 MOST_SETS = 300
-# Bands have a test of their own, and `between` has the rows in which the default is weakest.
-JUDGED = [table.name for table in TABLES if table.name not in ("matrix", "between")]
+# Bands have a test of their own, and so has the rate of turned labels, whose limits are not above suspicion;
+# `between` has the rows in which the default is weakest.
+JUDGED = [table.name for table in TABLES if table.name not in ("matrix", "between", "turned-labels")]
 WITH_TESTS = ["groups", "clustered-groups", "pairs", "clustered-pairs"]
 
 
@@ -165,6 +166,21 @@ def test_nearly_equal_models_are_covered_where_the_published_formula_fails():
 def test_shared_persons_make_the_interval_narrower(name, place):
     rates = rates_of(name, place)
     assert rates["width"] < rates["width as if other persons"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "place"), cases("shares"))
+def test_the_share_of_an_attribute_is_nearly_unbiased(name, place):
+    rates = rates_of(name, place)
+    assert rates["mean share"] == pytest.approx(rates["true share"], abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "place"), cases("turned-labels"))
+def test_the_rule_for_turned_labels_seldom_cries_wolf(name, place):
+    rates, (_, value, turned) = rates_of(name, place), list(table_of(name).rows())[place].labels
+    if turned == "0 %" and value >= 0.9:
+        assert rates["lower limit at 5 % or more"] < 0.05
 
 
 @pytest.mark.slow

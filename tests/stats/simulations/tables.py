@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from simulations.diagnoses import share_of_view, turned_labels
 from simulations.gaps import clustered_gap, clustered_pair, group_gap, paired_gap, shared_person_gap
 from simulations.intervals import clustered_auc, single_auc
 from simulations.judged import Rates
@@ -145,6 +146,18 @@ def rows_of_trade_off() -> Iterator[Row]:
         yield Row((f"models {m}+{n}", f"{values[0]}, {values[1]}"), simulate)
 
 
+def rows_of_shares() -> Iterator[Row]:
+    one_seed = product((60, 200, 600), (0.0, 0.5, 1.5), (1,), (0.0,))
+    for n_persons, lift, n_seeds, tau in (*one_seed, *product((200,), (0.5, 1.5), (3,), (0.0, 0.15))):
+        simulate = partial(share_of_view, n_persons=n_persons, lift=lift, n_seeds=n_seeds, tau=tau)
+        yield Row((n_persons, lift, n_seeds, tau), simulate)
+
+
+def rows_of_turned_labels() -> Iterator[Row]:
+    for (n, value), rate in product(((150, 0.9), (500, 0.75), (500, 0.9), (500, 0.98)), (0.0, 0.1, 0.25)):
+        yield Row((n, value, f"{100 * rate:.0f} %"), partial(turned_labels, n=n, value=value, rate=rate))
+
+
 TABLES = (
     Table("single", "One AUC", ("m, n", "AUC", "spread of positives"), rows_of_single),
     Table("tied", "One AUC, scores of a few levels", ("m, n", "AUC", "levels"), rows_of_tied),
@@ -175,6 +188,16 @@ TABLES = (
     Table("seed-gaps", "Gap of seed means, 2,000 images", ("gap", "tau", "seeds"), rows_of_seed_gaps),
     Table("seeds", "Mean over training seeds", ("images", "tau", "seeds"), rows_of_seeds),
     Table("seeds-large", "Mean over training seeds, large", ("images", "tau", "seeds"), rows_of_large_seeds),
+    Table(
+        "shares",
+        "Share of the AUC that goes with the view",
+        ("persons", "lift of AP", "seeds", "tau"),
+        rows_of_shares,
+        part=0.25,
+    ),
+    Table(
+        "turned-labels", "Rate of turned labels", ("images", "AUC", "turned"), rows_of_turned_labels, part=0.125
+    ),
 )
 
 
