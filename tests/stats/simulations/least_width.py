@@ -12,8 +12,8 @@ chosen on one sample, and the bound is estimated on another, so that chance does
     python tests/stats/simulations/least_width.py        # about 20 minutes on one core
 
 Groups: all that ranks tell within each group, that is all intervals that monotone transforms of the scores leave
-as they are. Models on the same images: intervals that read the two AUCs. Scores are normal, as in other tables, with
-positives as spread as the negatives, twice or half as much; the truth has them equally spread.
+as they are. Models on the same images: intervals that read the two AUCs. Scores are normal, as elsewhere, with
+positives as spread as the negatives, twice or half as much. The truth has them equally spread.
 """
 
 from __future__ import annotations
@@ -219,8 +219,8 @@ ROWS = (
 )
 
 if __name__ == "__main__":
-    for value in (0.99, 0.95, 0.8):
-        print(f"groups 10+10, 10+10 at {value}: {least_width_of_groups(10, 10, value):.3f}", flush=True)
+    for value, size in ((0.99, 8_000), (0.95, 30_000), (0.8, 8_000)):
+        print(f"groups 10+10, 10+10 at {value}: {least_width_of_groups(10, 10, value, size):.3f}", flush=True)
     for (m, n), value, r in ROWS:
         print(
             f"models {m}+{n} at {value}, correlation {r}: {least_width_of_pairs(m, n, value, r):.3f}", flush=True
