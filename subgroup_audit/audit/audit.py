@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ VERSION = 4
 def audit_predictions(
     study: Study,
     manifest: CohortManifest,
-    predictions: Predictions | Sequence[Predictions],
+    predictions: Predictions | Iterable[Predictions],
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> AuditResult:
@@ -41,7 +41,7 @@ def audit_predictions(
     ----------
     manifest : says which images a cell has and what their labels are
     predictions : one row per fit, image and finding; joined by key, never by order. Several tables, of one or more
-        fits each, are gone through one after the other, for which a sequence may read them from files
+        whole fits each, are gone through one by one, twice: an object whose iteration reads a file will do
 
     Raises
     ------

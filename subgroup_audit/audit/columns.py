@@ -64,6 +64,8 @@ class ScoreColumns:
 
     def fits(self) -> dict[FitKey, dict[int, str]]:
         """Training cohort, model and recipe -> seed -> fit, seeds rising."""
+        if not self._heads:
+            return {}
         heads = pd.concat(self._heads, ignore_index=True).drop_duplicates("fit_id")
         found: dict[FitKey, dict[int, str]] = {}
         for row in heads.sort_values("seed", kind="stable").to_dict("records"):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from subgroup_audit.audit import audit_predictions
@@ -40,6 +44,35 @@ def gather_predictions(doing: Doing) -> None:
     write_frames(doing.work, {"predictions": predictions.frame})
 
 
+class StoredPredictions:
+    """The predictions of a run, one table a fit, read from the file as they are asked for."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __iter__(self) -> Iterator[Predictions]:
+        """One table a fit; the rows of a fit stand together in the file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        waiting: list[pa.RecordBatch] = []
+        for batch in pq.ParquetFile(self.file).iter_batches():
+            for part in _by_fit(batch):
+                if waiting and part["fit_id"][0] != waiting[0]["fit_id"][0]:
+                    yield Predictions(pa.Table.from_batches(waiting).to_pandas())
+                    waiting = []
+                waiting.append(part)
+        if waiting:
+            yield Predictions(pa.Table.from_batches(waiting).to_pandas())
+
+
+def _by_fit(batch: Any) -> Iterator[Any]:
+    """Parts of a batch of rows, each of one fit."""
+    fits = batch["fit_id"].to_numpy(zero_copy_only=False)
+    starts = [0, *(np.flatnonzero(fits[1:] != fits[:-1]) + 1), len(fits)]
+    return (batch.slice(start, stop - start) for start, stop in pairwise(starts) if stop > start)
+
+
 def audit_step(study: Study, cohorts: Done, predictions: Done) -> Step:
     """Cells and gaps: depend on the cohorts, the predictions and the analysis."""
     settings = {
@@ -52,7 +85,7 @@ def audit_step(study: Study, cohorts: Done, predictions: Done) -> Step:
 def audit_cells(doing: Doing) -> None:
     """Write every estimate and every gap."""
     manifest = CohortManifest(pd.read_parquet(doing.input("cohorts") / "manifest.parquet"))
-    predictions = Predictions(pd.read_parquet(doing.input("predictions") / "predictions.parquet"))
+    predictions = StoredPredictions(doing.input("predictions") / "predictions.parquet")
     result = audit_predictions(doing.study, manifest, predictions, progress=doing.progress)
     write_frames(doing.work, {name: getattr(result, name) for name in RESULT_FRAMES})
     write_json(doing.work / "settings.json", dict(result.settings))
