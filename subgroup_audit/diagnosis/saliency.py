@@ -139,44 +139,61 @@ def _covered(start: float, length: float, side: int) -> Maps:
     return np.asarray(np.clip(inside, 0.0, 1.0), dtype=np.float32)
 
 
-def heat_in_boxes(study: Study, cells: pd.DataFrame, masks: Mapping[str, Maps], heat: Heat) -> pd.DataFrame:
+def heat_in_boxes(
+    study: Study, cells: pd.DataFrame, masks: Mapping[str, Maps], heat: Heat, untrained: Heat | None = None
+) -> pd.DataFrame:
     """Heat and area inside the boxes of positive images with boxes, by group and by sex and view.
 
     `BOX_HEAT_COLUMNS` but for the names of the fit and the source. An image's heat share is its mean over seeds.
+    With the maps of the `untrained` networks the `gain` is how much more heat training has brought into the boxes,
+    on images that have heat in both.
     """
     boxed = cells[(cells["label"] == "positive") & cells["image_id"].isin(masks)]
     rows = [
         row
         for (finding, group), part in boxed.groupby(["finding", "test_group"], sort=False)
-        for row in _group_rows(study, str(finding), str(group), part, masks, heat)
+        for row in _group_rows(study, _shares(part, str(finding), masks, heat, untrained), len(heat.maps))
+        for row in [{"finding": finding, "test_group": group} | row]
     ]
     named = ("train_cohort", "model", "recipe", "source")
     columns = [column.name for column in BOX_HEAT_COLUMNS if column.name not in named]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _group_rows(
-    study: Study, finding: str, group: str, rows: pd.DataFrame, masks: Mapping[str, Maps], heat: Heat
-) -> Iterator[dict[str, Any]]:
+def _shares(
+    rows: pd.DataFrame, finding: str, masks: Mapping[str, Maps], heat: Heat, untrained: Heat | None
+) -> pd.DataFrame:
+    """The rows with the share of each image's heat and of its area that lies in its boxes, and the gain."""
     image_ids = rows["image_id"].tolist()
-    maps, stacked = heat.of(image_ids, finding), np.stack([masks[image_id] for image_id in image_ids])
-    inside, total = (maps * stacked).sum(axis=(2, 3), dtype=np.float64), maps.sum(axis=(2, 3), dtype=np.float64)
-    n_hot = (total > 0).sum(axis=0)
-    share = np.divide(inside.sum(axis=0), total.sum(axis=0), out=np.zeros(len(rows)), where=n_hot > 0)
-    shown = rows.assign(heat_share=share, area_share=stacked.mean(axis=(1, 2)), is_hot=n_hot > 0)
-    name = {"finding": finding, "test_group": group}
-    yield name | {"attribute": "", "value": "all"} | _box_row(study, shown, len(maps))
+    stacked = np.stack([masks[image_id] for image_id in image_ids])
+    share = _share_inside(heat.of(image_ids, finding), stacked)
+    before = np.full(len(rows), np.nan)
+    if untrained is not None:
+        before = _share_inside(untrained.of(image_ids, finding), stacked)
+    return rows.assign(heat_share=share, area_share=stacked.mean(axis=(1, 2)), gain=share - before)
+
+
+def _share_inside(maps: Maps, masks: Maps) -> NDArray[np.float64]:
+    """Share of each image's heat inside its boxes, mean over seeds; missing where no map has heat."""
+    inside, total = (maps * masks).sum(axis=(2, 3), dtype=np.float64), maps.sum(axis=(2, 3), dtype=np.float64)
+    is_hot = (total > 0).any(axis=0)
+    share = np.full(len(is_hot), np.nan)
+    return np.divide(inside.sum(axis=0), total.sum(axis=0), out=share, where=is_hot)
+
+
+def _group_rows(study: Study, shown: pd.DataFrame, n_seeds: int) -> Iterator[dict[str, Any]]:
+    yield {"attribute": "", "value": "all"} | _box_row(study, shown, n_seeds)
     for attribute in ("sex", "view"):
         if attribute in shown and shown[attribute].nunique() > 1:
             for value, part in shown.groupby(attribute, sort=True):
                 if value != UNKNOWN:
-                    yield name | {"attribute": attribute, "value": value} | _box_row(study, part, len(maps))
+                    yield {"attribute": attribute, "value": value} | _box_row(study, part, n_seeds)
 
 
 def _box_row(study: Study, rows: pd.DataFrame, n_seeds: int) -> dict[str, Any]:
     level, fewest = study.analysis.confidence_level, study.analysis.min_persons
-    hot = rows[rows["is_hot"]]
-    common = {"confidence_level": level, "n_seeds": n_seeds, "n_images": len(hot)}
+    hot = rows[rows["heat_share"].notna()]
+    common = {"confidence_level": level, "n_seeds": n_seeds, "n_images": len(hot), **_gain(rows, level)}
     if hot.empty:
         numbers = dict.fromkeys(("heat_share", "area_share", "estimate", "low", "high", "standard_error"))
         reason = f"none of {len(rows)} maps has any heat"
@@ -206,3 +223,12 @@ def _box_row(study: Study, rows: pd.DataFrame, n_seeds: int) -> dict[str, Any]:
         "status": "small" if found.n_persons < fewest else "ok",
         "reason": "; ".join(reasons),
     }
+
+
+def _gain(rows: pd.DataFrame, level: float) -> dict[str, float | None]:
+    """What training brought into the boxes, with limits over persons; None without an untrained network."""
+    both = rows[rows["gain"].notna()]
+    if both.empty:
+        return dict.fromkeys(("gain", "gain_low", "gain_high"))
+    found = clustered_mean(both["gain"], person=both["person"], confidence_level=level)
+    return {"gain": found.estimate, "gain_low": found.low, "gain_high": found.high}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from subgroup_audit.report.contents import HeatMaps, distinct, rows_of
-from subgroup_audit.report.numerals import decimal, is_number, plural
+from subgroup_audit.report.numerals import decimal, interval, is_number, plural, signed
 from subgroup_audit.study import Study
 
 MAX_PANELS = 8
@@ -63,12 +63,32 @@ class ErrorGroup:
 
 
 @dataclass(frozen=True)
+class BoxControl:
+    """Heat in the boxes of a training cohort's own test images: the trained network beside the untrained one."""
+
+    row: dict[str, Any]
+    untrained: dict[str, Any] | None
+
+    @property
+    def reading(self) -> str:
+        """What the difference of the two says of the training, in three words or four."""
+        low, high = self.row["gain_low"], self.row["gain_high"]
+        if not (is_number(low) and is_number(high)):
+            return "cannot be said"
+        if low > 0.0:
+            return "training brought heat there"
+        return "training took heat away" if high < 0.0 else "not told from untrained"
+
+
+@dataclass(frozen=True)
 class Looks:
     """All that the section shows."""
 
     panels: tuple[HeatPanel, ...]
     total: int
     boxes: tuple[dict[str, Any], ...]
+    controls: tuple[BoxControl, ...]
+    warning: str
     sentences: tuple[str, ...]
     errors: tuple[ErrorGroup, ...]
     n_errors: int
@@ -90,6 +110,8 @@ def looks(found: HeatMaps | None, study: Study) -> Looks | None:
         panels=tuple(_panel(found, key, study) for key in keys[:MAX_PANELS]),
         total=len(keys),
         boxes=boxes,
+        controls=tuple(box_controls(boxes)),
+        warning=untrained_warning(boxes),
         sentences=tuple(box_sentences(boxes)),
         errors=groups,
         n_errors=n_errors,
@@ -177,28 +199,57 @@ def _error_groups(found: HeatMaps) -> tuple[ErrorGroup, ...]:
     )
 
 
-def box_sentences(boxes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One sentence a training cohort on its own test group: whether the heat lies in the boxes, by training."""
-    own = [row for row in boxes if row["value"] == "all" and row["test_group"] == row["train_cohort"]]
+def box_controls(boxes: Sequence[Mapping[str, Any]]) -> list[BoxControl]:
+    """The trained network beside the untrained one, a row per training cohort on its own test group."""
+    own = [dict(row) for row in boxes if row["value"] == "all" and row["test_group"] == row["train_cohort"]]
     names = ("finding", "train_cohort", "model", "recipe")
     untrained = {tuple(row[name] for name in names): row for row in own if row["source"] == "untrained"}
-    fitted = [row for row in own if row["source"] == "fitted"][:MAX_SENTENCES]
-    return [_box_sentence(row, untrained.get(tuple(row[name] for name in names))) for row in fitted]
+    fitted = [row for row in own if row["source"] == "fitted"]
+    return [BoxControl(row, untrained.get(tuple(row[name] for name in names))) for row in fitted]
 
 
-def _box_sentence(row: Mapping[str, Any], untrained: Mapping[str, Any] | None) -> str:
+def untrained_warning(boxes: Sequence[Mapping[str, Any]]) -> str:
+    """That untrained networks have heat in the boxes too, where they do; '' without untrained networks."""
+    controls = [control.untrained for control in box_controls(boxes)]
+    known = [row for row in controls if row is not None and is_number(row["low"])]
+    if not known:
+        return ""
+    above = [row for row in known if row["low"] > 0.0]
+    if not above:
+        return (
+            "No untrained network has more heat in the boxes than evenly spread heat would. That is no proof that "
+            "the trained one looks at the finding: compare the two."
+        )
+    shares = sorted(float(row["heat_share"]) for row in above)
+    span = decimal(100 * shares[0], 1) + (f" to {decimal(100 * shares[-1], 1)}" if len(shares) > 1 else "")
+    return (
+        f"Untrained networks, which have learned nothing, have more heat in the boxes than evenly spread heat "
+        f"would in {len(above)} of {plural(len(known), 'training cohort')} ({span} % of their heat): boxes lie "
+        f"where the lungs are, and so do the edges to which any network answers. More heat in the boxes than "
+        f"their area is therefore no evidence that the finding is looked at. Only the difference from the "
+        f"untrained network is what training did."
+    )
+
+
+def box_sentences(boxes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One sentence a training cohort on its own test group: whether training brought heat to the boxes."""
+    return [_box_sentence(control) for control in box_controls(boxes)[:MAX_SENTENCES]]
+
+
+def _box_sentence(control: BoxControl) -> str:
+    row, untrained = control.row, control.untrained
     where = f"{row['model']} trained on {row['train_cohort']}"
     if row["status"] == "not estimable":
         return f"{where}: heat inside the boxes cannot be said, since {row['reason']}."
     heat, area = (decimal(100 * row[name], 1) for name in ("heat_share", "area_share"))
     numbers = f"{heat} % of the heat lies in the boxes, which cover {area} % of the area"
-    if pd.isna(row["low"]) or row["low"] <= 0.0 <= row["high"]:
-        return f"{where}: {numbers}; more than evenly spread heat is not shown."
-    if row["high"] < 0.0:
-        return f"{where}: {numbers}: less than evenly spread heat would; what the maps show lies elsewhere."
-    if untrained is None or not is_number(untrained["high"]):
-        return f"{where}: {numbers}: more than evenly spread heat would."
+    if untrained is None or not is_number(untrained["heat_share"]) or not is_number(row["gain_low"]):
+        return f"{where}: {numbers}. Without the untrained network beside it, this says nothing of the training."
     before = f"the untrained network has {decimal(100 * untrained['heat_share'], 1)} % there"
-    if row["low"] > untrained["high"]:
-        return f"{where}: {numbers}; {before}. Training brought the heat to the boxes."
-    return f"{where}: {numbers}; {before}, so this does not show that training brought it there."
+    limits = interval(100 * row["gain_low"], 100 * row["gain_high"], 1, with_signs=True)
+    gain = f"a difference of {signed(100 * row['gain'], 1)} points ({limits})"
+    if row["gain_low"] > 0.0:
+        return f"{where}: {numbers}; {before}, {gain}. Training brought heat to the boxes."
+    if row["gain_high"] < 0.0:
+        return f"{where}: {numbers}; {before}, {gain}. Training took heat out of the boxes."
+    return f"{where}: {numbers}; {before}, {gain}. That training brought heat there is not shown."

@@ -31,7 +31,7 @@ from subgroup_audit.steps.place import Doing, Place
 from subgroup_audit.store import Done, Step, read_frames, write_frames
 from subgroup_audit.study import Study
 
-SALIENCY_VERSION = 1
+SALIENCY_VERSION = 2
 SALIENCY_FRAMES = ("saliency", "box_heat", "errors")
 PICTURE_SIZE = 112
 MAP_SIZE = 56
@@ -139,8 +139,8 @@ def _look(
     if scene.masks:
         boxed = sorted(scene.masks)
         untrained = _heat(seeds, device, scene.pixels, boxed, is_untrained=True)
-        for source, found in (("fitted", heat), ("untrained", untrained)):
-            rows = heat_in_boxes(scene.study, scene.cells, scene.masks, found)
+        for source, found, before in (("fitted", heat, untrained), ("untrained", untrained, None)):
+            rows = heat_in_boxes(scene.study, scene.cells, scene.masks, found, before)
             seen.boxes.append(rows.assign(**name, source=source))
 
 
@@ -242,6 +242,9 @@ def read_saliency(done: Done | None) -> HeatMaps | None:
     cells = frames["saliency"]
     if cells is None:
         return None
+    boxes = frames["box_heat"]
+    if boxes is not None:  # a run of before the gain was measured still shows the rest
+        boxes = boxes.reindex(columns=[column.name for column in BOX_HEAT_COLUMNS])
     with np.load(done.folder / "saliency.npz") as stored:
         arrays = {name: stored[name] for name in ("maps", "means", "error_maps", "error_pictures")}
-    return HeatMaps(cells, frames["box_heat"], frames["errors"], **arrays)
+    return HeatMaps(cells, boxes, frames["errors"], **arrays)

@@ -85,18 +85,23 @@ def test_overlapping_boxes_cover_a_place_once_and_parts_of_places_count() -> Non
     assert mask[1:].sum() == 0.0
 
 
-def _heat_rows(inside: float, n_cold: int = 0) -> pd.DataFrame:
+def _heat_rows(inside: float, n_cold: int = 0, before: float | None = None) -> pd.DataFrame:
     cells = draw_cells(STUDY, _manifest())
     ids = sorted(cells["image_id"])
-    maps = np.full((2, len(ids), 1, 4, 4), (1.0 - inside) / 12, dtype=np.float32)
-    maps[:, :, :, 0] = inside / 4
     positive = cells.loc[cells["label"] == "positive", "image_id"].tolist()
+    heat = _heat(ids, inside)
     for image_id in positive[:n_cold]:
-        maps[:, ids.index(image_id)] = 0.0
+        heat.maps[:, ids.index(image_id)] = 0.0
     mask = np.zeros((4, 4), dtype=np.float32)
     mask[0] = 1.0
-    heat = Heat(tuple(ids), ("opacity",), maps)
-    return heat_in_boxes(STUDY, cells, dict.fromkeys(positive, mask), heat).set_index("value")
+    untrained = None if before is None else _heat(ids, before)
+    return heat_in_boxes(STUDY, cells, dict.fromkeys(positive, mask), heat, untrained).set_index("value")
+
+
+def _heat(ids: list[str], inside: float) -> Heat:
+    maps = np.full((2, len(ids), 1, 4, 4), (1.0 - inside) / 12, dtype=np.float32)
+    maps[:, :, :, 0] = inside / 4
+    return Heat(tuple(ids), ("opacity",), maps)
 
 
 def test_heat_in_boxes_is_compared_with_the_area_of_the_boxes() -> None:
@@ -106,6 +111,15 @@ def test_heat_in_boxes_is_compared_with_the_area_of_the_boxes() -> None:
     assert rows.loc["all", "estimate"] == pytest.approx(0.35)
     assert list(rows.index) == ["all", "F", "M"]
     assert (rows.loc["all", "n_images"], rows.loc["all", "n_seeds"]) == (30, 2)
+
+
+def test_the_gain_is_what_training_brought_into_the_boxes_of_the_same_images() -> None:
+    rows = _heat_rows(0.6, before=0.45)
+    assert rows["gain"].to_numpy() == pytest.approx(np.full(3, 0.15), abs=1e-6)
+    assert (rows.loc["all", "gain_low"], rows.loc["all", "gain_high"]) == pytest.approx((0.15, 0.15), abs=1e-6)
+    assert _heat_rows(0.6)["gain"].isna().all()
+    # an image that is cold in one of the two has no difference, and no part in the gain
+    assert _heat_rows(0.6, n_cold=3, before=0.45).loc["all", "gain"] == pytest.approx(0.15, abs=1e-6)
 
 
 def test_maps_without_heat_are_left_out_and_counted() -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from subgroup_audit.report.encoding import probe_sentence, share_sentence
-from subgroup_audit.report.saliency import box_sentences, overlay_uri, times_even
+from subgroup_audit.report.saliency import box_controls, box_sentences, overlay_uri, times_even, untrained_warning
 
 
 def _probe(source: str, auc: float, reach: float = 0.02, against: str = "PA") -> dict[str, Any]:
@@ -48,29 +48,54 @@ def test_a_share_stands_beside_what_the_attribute_alone_achieves() -> None:
     assert share_sentence(unknown).endswith("what sex explains cannot be said, since no advantage.")
 
 
-def _boxes(fitted: tuple[float, float], untrained: tuple[float, float]) -> list[dict[str, Any]]:
+def _boxes(gain: tuple[float, float] | None, before: float = 0.02) -> list[dict[str, Any]]:
+    """The trained network with a third of its heat in boxes of a tenth of the area, and the untrained one."""
     name = {
         "finding": "f", "train_cohort": "all", "model": "m", "recipe": "r", "test_group": "all", "value": "all",
         "status": "ok", "area_share": 0.1,
     }  # fmt: skip
+    low, high = gain or (None, None)
+    limits = {"gain": None if gain is None else sum(gain) / 2, "gain_low": low, "gain_high": high}
     return [
-        {**name, "source": source, "heat_share": 0.1 + sum(limits) / 2, "low": limits[0], "high": limits[1]}
-        for source, limits in (("fitted", fitted), ("untrained", untrained))
+        {**name, "source": "fitted", "heat_share": 0.33, "low": 0.2, "high": 0.26, **limits},
+        {**name, "source": "untrained", "heat_share": 0.1 + before, "low": before - 0.01, "high": before + 0.01},
     ]
 
 
 @pytest.mark.parametrize(
-    ("fitted", "end"),
+    ("gain", "end", "reading"),
     [
-        ((0.08, 0.12), "the untrained network has 12.0 % there. Training brought the heat to the boxes."),
-        ((0.01, 0.03), "has 12.0 % there, so this does not show that training brought it there."),
-        ((-0.01, 0.01), "more than evenly spread heat is not shown."),
-        ((-0.03, -0.01), "less than evenly spread heat would; what the maps show lies elsewhere."),
+        ((0.18, 0.24), "has 12.0 % there, a difference of +21.0 points (+18.0 to +24.0). Training brought heat to "
+         "the boxes.", "training brought heat there"),
+        ((-0.02, 0.04), "has 12.0 % there, a difference of +1.0 points (−2.0 to +4.0). That training brought heat "
+         "there is not shown.", "not told from untrained"),
+        ((-0.04, -0.02), "a difference of −3.0 points (−4.0 to −2.0). Training took heat out of the boxes.",
+         "training took heat away"),
+        (None, "Without the untrained network beside it, this says nothing of the training.", "cannot be said"),
     ],
 )  # fmt: skip
-def test_heat_in_boxes_is_read_beside_area_and_untrained_network(fitted: tuple[float, float], end: str) -> None:
-    (said,) = box_sentences(_boxes(fitted, (0.01, 0.03)))
+def test_heat_in_boxes_is_read_against_the_untrained_network_alone(
+    gain: tuple[float, float] | None, end: str, reading: str
+) -> None:
+    boxes = _boxes(gain)
+    (said,) = box_sentences(boxes)
+    assert said.startswith(
+        "m trained on all: 33.0 % of the heat lies in the boxes, which cover 10.0 % of the area"
+    )
     assert said.endswith(end)
+    (control,) = box_controls(boxes)
+    assert control.reading == reading
+
+
+def test_an_untrained_network_with_heat_in_the_boxes_warns_of_reading_the_heat_as_evidence() -> None:
+    said = untrained_warning(_boxes((0.1, 0.2)))
+    assert said.startswith(
+        "Untrained networks, which have learned nothing, have more heat in the boxes than evenly spread heat "
+        "would in 1 of 1 training cohort (12.0 % of their heat)"
+    )
+    assert "no evidence that the finding is looked at" in said
+    assert untrained_warning(_boxes((0.1, 0.2), before=0.0)).startswith("No untrained network has more heat")
+    assert untrained_warning([]) == ""
 
 
 def test_heat_spread_evenly_is_one_everywhere() -> None:
