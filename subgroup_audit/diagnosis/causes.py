@@ -133,6 +133,11 @@ def _overfitting(main: pd.DataFrame, margin: float, *, hidden: list[str]) -> _An
         return _Answer(cause, UNKNOWN_YET, f"Another cause comes first: {hidden[0]}.")
     if "validation" not in main.index:
         return _Answer(cause, UNKNOWN_YET, "There are no validation persons.")
+    recomputed = _number(main.loc["recomputed", "change"]) if "recomputed" in main.index else None
+    if recomputed is not None and recomputed >= margin:
+        # the step starts there, and validation persons are scored with the stored statistics
+        said = f"Batch statistics may come first: recomputed, they change the AUC by {recomputed:+.3f}."
+        return _Answer(cause, UNKNOWN_YET, said)
     step = main.loc["validation"].to_dict()
     return _judged(
         cause, step, margin, sign=-1, said="From training images to validation persons the AUC changes by {size}."
@@ -193,10 +198,12 @@ def _groups(study: Study, fit: _Fit, evidence: Evidence, *, hidden: list[str]) -
     for row in gaps.to_dict("records"):
         gap = {str(name): value for name, value in row.items()}
         group, other = str(gap["test_group"]), str(gap["other"])
+        if (_number(gap["estimate"]) or 0.0) > 0.0:  # asked of the group that the fit does worse in
+            group, other = other, group
         labels = _labels(study, fit, evidence, group, other)
         yield labels
         first = [*hidden, labels.cause] if labels.verdict == FOUND else hidden
-        yield _difference(fit, evidence, gap, group, other, hidden=first)
+        yield _difference(fit, evidence, gap, labels, (group, other), hidden=first)
 
 
 def _labels(study: Study, fit: _Fit, evidence: Evidence, group: str, other: str) -> _Answer:
@@ -229,28 +236,45 @@ def _labels(study: Study, fit: _Fit, evidence: Evidence, group: str, other: str)
 
 
 def _difference(
-    fit: _Fit, evidence: Evidence, gap: dict[str, Any], group: str, other: str, *, hidden: list[str]
+    fit: _Fit,
+    evidence: Evidence,
+    gap: dict[str, Any],
+    labels: _Answer,
+    groups: tuple[str, str],
+    *,
+    hidden: list[str],
 ) -> _Answer:
-    cause = f"the finding is told less well in {group} than in {other}"
-    size, low, high = (_number(gap[name]) for name in ("estimate", "low", "high"))
-    if size is not None and size > 0:
-        cause = f"the finding is told less well in {other} than in {group}"
-    numbers = (size, low, high, group)
+    worse, better = groups
+    cause = f"the finding is told less well in {worse} than in {better}"
+    limits = {"low": _number(gap["low"]), "high": _number(gap["high"]), "group": str(gap["test_group"])}
+    numbers: dict[str, Any] = {"size": _number(gap["estimate"]), **limits}
     if gap["verdict"] == "not estimable":
-        return _Answer(cause, UNKNOWN_YET, str(gap["sentence"]), group=group)
+        return _Answer(cause, UNKNOWN_YET, str(gap["sentence"]), group=numbers["group"])
     if gap["verdict"] != "gap" or (_number(gap["p_adjusted"]) or 0.0) > 1.0 - float(gap["confidence_level"]):
-        return _Answer(cause, NOT_FOUND, f"{gap['sentence']}", *numbers)
+        return _Answer(cause, NOT_FOUND, f"{gap['sentence']}", **numbers)
     if hidden:
-        return _Answer(cause, UNKNOWN_YET, f"Another cause comes first: {hidden[0]}.", *numbers)
-    ways = None if evidence.case_mix is None else fit.rows(evidence.case_mix)
-    if ways is not None:
-        ways = ways[(ways["test_group"] == group) & (ways["other"] == other)]
-        ways = ways[ways["adjustment"].str.startswith(ADJUSTED) & (ways["status"] != "not estimable")]
-        n_gone = int((ways["verdict"] != "gap").sum())
-        if n_gone:
-            said = f"At an equal mix {n_gone} of {len(ways)} ways no longer show the gap."
-            return _Answer(cause, UNKNOWN_YET, said, *numbers)
-    return _Answer(cause, FOUND, f"{gap['sentence']} It stays at an equal mix.", *numbers)
+        return _Answer(cause, UNKNOWN_YET, f"Another cause comes first: {hidden[0]}.", **numbers)
+    n_ways, n_gone = _ways(fit, evidence, gap)
+    if n_gone:
+        said = f"At an equal mix {n_gone} of {n_ways} ways no longer show the gap."
+        return _Answer(cause, UNKNOWN_YET, said, **numbers)
+    sentence = f"{gap['sentence']} It stays at an equal mix." if n_ways else f"{gap['sentence']}"
+    if labels.high is None or labels.high >= LEAST_FLIPPED:
+        # wrong labels lower an AUC as a faint finding does: where they are not excluded, the name says both
+        upper = "" if labels.high is None else f" up to {100 * labels.high:.0f} percentage points more"
+        sentence += f" Wrong labels of {worse} are not excluded:{upper or ' their share cannot be told'}."
+        cause += f", or labels of {worse} are wrong more often"
+    return _Answer(cause, FOUND, sentence, **numbers)
+
+
+def _ways(fit: _Fit, evidence: Evidence, gap: Mapping[str, Any]) -> tuple[int, int]:
+    """How many ways made the mix of the two groups equal, and how many of them no longer show the gap."""
+    if evidence.case_mix is None:
+        return 0, 0
+    ways = fit.rows(evidence.case_mix)
+    ways = ways[(ways["test_group"] == gap["test_group"]) & (ways["other"] == gap["other"])]
+    ways = ways[ways["adjustment"].str.startswith(ADJUSTED) & (ways["status"] != "not estimable")]
+    return len(ways), int((ways["verdict"] != "gap").sum())
 
 
 def _number(value: Any) -> float | None:

@@ -159,8 +159,13 @@ def test_a_gap_that_stays_at_an_equal_mix_is_a_difference_and_one_that_goes_is_n
     gap = contrast("gap", -0.2, 0.001)
     lasting = case_mix("gap", "gap", "gap", "gap", "gap")
     cause = "the finding is told less well in F than in M"
-    groups = cells(cell(0.7), cell(0.95, seed=1))
+    groups = cells(cell(0.9, n=4000), cell(0.97, n=4000, seed=1))
     assert named(name_causes(STUDY, evidence(contrasts=gap, case_mix=lasting, cells=groups))) == [cause]
+    few = name_causes(STUDY, evidence(contrasts=gap, case_mix=lasting, cells=cells(cell(0.7), cell(0.95, seed=1))))
+    assert named(few) == [f"{cause}, or labels of F are wrong more often"]
+    said = few.loc[few["verdict"] == "found", "sentence"].item()
+    assert said.startswith("A sentence. It stays at an equal mix. Wrong labels of F are not excluded: up to ")
+    assert said.endswith(" percentage points more.")
     going = case_mix("gap", "gap", "inconclusive", "gap", "gap")
     found = verdicts(name_causes(STUDY, evidence(contrasts=gap, case_mix=going, cells=groups)))
     assert found[cause] == "cannot be told"
@@ -178,4 +183,21 @@ def test_wrong_labels_are_told_from_a_finding_that_is_hard_to_see() -> None:
     hard = cells(cell(0.72), cell(0.98, seed=1))
     found = verdicts(name_causes(STUDY, evidence(contrasts=gap, case_mix=lasting, cells=hard)))
     assert found["labels of F are wrong more often than those of M"] == "not found"
-    assert found["the finding is told less well in F than in M"] == "found"
+    assert found["the finding is told less well in F than in M, or labels of F are wrong more often"] == "found"
+
+
+def test_the_group_that_the_fit_does_worse_in_is_asked_for_wrong_labels() -> None:
+    gap, lasting = contrast("gap", 0.2, 0.001), case_mix("gap", "gap", "gap", "gap", "gap")
+    wrong = cells(cell(0.98, seed=1), cell(0.98, flipped=0.25))
+    found = verdicts(name_causes(STUDY, evidence(contrasts=gap, case_mix=lasting, cells=wrong)))
+    assert found["labels of M are wrong more often than those of F"] == "found"
+    assert found["the finding is told less well in M than in F"] == "cannot be told"
+
+
+def test_batch_statistics_that_may_cost_as_much_are_not_taken_for_overfitting() -> None:
+    unsure = waterfall(recomputed=(0.15, -0.05, 0.33), validation=(-0.16, -0.23, -0.10))
+    found = name_causes(STUDY, evidence(waterfall=unsure)).set_index("cause")
+    assert (found["verdict"] != "found").all()
+    assert found.loc["overfitting: the training persons are known by heart", "sentence"] == (
+        "Batch statistics may come first: recomputed, they change the AUC by +0.150."
+    )
