@@ -11,6 +11,7 @@ from subgroup_audit.report.contents import RunContents, rows_of
 from subgroup_audit.report.curves import published_of
 from subgroup_audit.report.numerals import ABSENT, count, decimal, duration, interval, is_number
 from subgroup_audit.schema import SPLITS
+from subgroup_audit.study import Reference
 
 NAMES = ["train_cohort", "model", "recipe", "seed"]
 
@@ -56,6 +57,19 @@ def _measured(contents: RunContents, fit_id: str) -> dict[str, Any]:
     counts = {"n_test": test.get("n_labels"), "n_test_patients": test.get("n_patients")}
     aucs = {f"test_{name}": test.get(name) for name in ("auc", "auc_low", "auc_high")}
     return {**found, **counts, **aucs, "confidence_level": test.get("confidence_level")}
+
+
+def references_of_fits(contents: RunContents) -> list[Reference]:
+    """The published figures that stand in the learning curves and in the table of fits."""
+    history = contents.history
+    if history is None or "curves" not in contents.study.figures:
+        return []
+    kinds = history[["train_cohort", "model", "recipe"]].drop_duplicates()
+    return [
+        reference
+        for kind in kinds.itertuples(index=False)
+        for reference in published_of(contents.study, *map(str, kind))
+    ]
 
 
 def fit_line(row: Mapping[str, Any]) -> dict[str, str]:

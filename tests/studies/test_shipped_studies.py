@@ -117,6 +117,8 @@ def test_the_table_of_fits_holds_test_accuracy_and_time_beside_what_was_reported
     table = pd.read_csv(place.out / "tables" / "fit_summary.csv")
     assert len(table) == 7
     assert table["test_accuracy"].between(0, 1).all()
+    assert (table["test_accuracy_low"] < table["test_accuracy"]).all()
+    assert (table["test_accuracy"] < table["test_accuracy_high"]).all()
     assert (table["seconds"] > 0).all()
     assert table["reported"].iloc[0] == "test accuracy 0.9769 (45 min)"
     assert "Every fit: time and accuracy" in summary.report.read_text(encoding="utf-8")
@@ -130,7 +132,10 @@ def test_the_table_of_fits_holds_test_accuracy_and_time_beside_what_was_reported
 
 
 def test_fifteen_runs_are_fifteen_tiles_with_what_was_reported(run_shipped: Any) -> None:
-    _, place, _ = run_shipped("rsna_paper_curves")
+    study, place, summary = run_shipped("rsna_paper_curves")
+    page = summary.report.read_text(encoding="utf-8")
+    assert len(study.reference) == 27
+    assert "Published figures without a matching cell" not in page
     drawn = (place.out / "figures" / "curves.svg").read_text(encoding="utf-8")
     assert drawn.count(">Loss<") == 15
     assert "reported, training" in drawn
