@@ -19,7 +19,7 @@ from turns import Effort, Figures, per_cpu_second, take_turns
 from subgroup_audit.study import Augmentation, Model
 from subgroup_audit.training.architecture import build_network
 from subgroup_audit.training.data import Batch, cut_batches, draw_plain
-from subgroup_audit.training.feeding import ImageFeed, Normalisation
+from subgroup_audit.training.feeding import Feeding, ImageFeed, Normalisation
 from subgroup_audit.training.precision import Compute
 
 CHANGES = Augmentation(horizontal_flip=0.5, rotation_degrees=10, shift=0.05, zoom=0.1, brightness=0.1)
@@ -64,11 +64,10 @@ class PilImages(Dataset[Tensor]):
         return self.change(Image.fromarray(self.images[index]).convert("RGB"))
 
 
-def make_feed(pixels: ArrayPixels, size: int, device: str = "cpu") -> ImageFeed:
+def make_feed(pixels: ArrayPixels, size: int, device: str = "cpu", feeding: Feeding = "warped") -> ImageFeed:
     """Augmented images of the array, as a fit feeds them."""
     ids = [str(i) for i in range(len(pixels.images))]
-    way = "warped" if device == "cpu" else "resident"
-    return ImageFeed(pixels, ids, size, Normalisation(0.5, 0.25), device, way, CHANGES)  # type: ignore[arg-type]
+    return ImageFeed(pixels, ids, size, Normalisation(0.5, 0.25), device, feeding, CHANGES)
 
 
 def epoch_of(n: int, batch_size: int) -> list[Batch]:

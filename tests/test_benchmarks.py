@@ -69,3 +69,30 @@ def test_turns_are_taken_in_both_orders() -> None:
     assert "".join(calls) == "abba"
     assert turns.rates == {"a": [4.0, 16.0], "b": [2.0, 3.0]}
     assert turns.ratio("a", "b") == pytest.approx((2.0 + 16.0 / 3.0) / 2)
+
+
+def test_what_measures_a_gpu_runs_on_a_cpu(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    words = [
+        sys.executable,
+        str(FOLDER / "gpu.py"),
+        "steps",
+        "pil",
+        "--device",
+        "cpu",
+        "--tiny",
+        "--out",
+        str(out),
+    ]
+    subprocess.run(words, capture_output=True, text=True, check=True)
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["steps"]["resnet50 32 px"]["images/s"] > 0
+    assert found["pil"]["16 images"]["ratio"] > 0
+
+
+@pytest.mark.slow
+def test_fits_that_share_a_device_are_measured(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    words = [sys.executable, str(FOLDER / "gpu.py"), "fits", "--device", "cpu", "--tiny", "--out", str(out)]
+    subprocess.run(words, capture_output=True, text=True, check=True)
+    assert json.loads(out.read_text(encoding="utf-8"))["fits"]["40 images, 1 epochs"]["2: images/s"] > 0
