@@ -115,18 +115,17 @@ def run(options: argparse.Namespace) -> None:
     study, images = make_study(options), make_images(options)
     manifest = CohortManifest(images.assign(cohort=images["site"], weight=1.0))
     fits = Fits(study, images)
-    marks = [_clocks()]
+    marks = [np.array(_clocks())]
 
     def progress(done: int, all_cells: int) -> None:
         if done in (1, all_cells):
-            marks.append(_clocks())
+            marks.append(np.array(_clocks()) - fits.seconds)
 
     result = audit_predictions(study, manifest, fits, progress=progress)
-    marks.append(_clocks())
+    marks.append(np.array(_clocks()) - fits.seconds)
     print(f"{len(result.estimates)} cells of {options.seeds} seeds and {options.images:,} images,", end=" ")
     print(f"{options.resamples:,} resamples, {len(result.contrasts):,} gaps")
     steps = np.diff(np.array(marks), axis=0)
-    steps[0] -= fits.seconds
     steps[0] -= steps[1] / (len(result.estimates) - 1)
     print_piece("tables invented and checked", fits.seconds)
     print_piece("scores taken in", steps[0])
