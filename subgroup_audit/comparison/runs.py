@@ -17,7 +17,7 @@ from subgroup_audit.schema import CohortManifest, Predictions
 from subgroup_audit.store import frame_digest, read_json
 from subgroup_audit.study import Study
 
-TABLES = {"estimates": "tables/estimates.parquet", "gaps": "tables/gaps.parquet"}
+TABLES = ("estimates", "gaps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ def read_run(folder: Path, label: str) -> Run:
         Predictions(_read(folder / "data" / "predictions.parquet"), origin=label),
         record.get("provenance", {}),
         _inputs(folder, record.get("steps", [])),
-        **{name: _read_if_there(folder / path) for name, path in TABLES.items()},
+        **{name: _read_table(folder / "tables", name) for name in TABLES},
     )
 
 
@@ -119,8 +119,11 @@ def _read(path: Path) -> pd.DataFrame:
         raise StoreError(f"{path}: damaged or unreadable; run the study again") from error
 
 
-def _read_if_there(path: Path) -> pd.DataFrame | None:
-    return _read(path) if path.is_file() else None
+def _read_table(folder: Path, name: str) -> pd.DataFrame | None:
+    """A table of the report in either of its forms; None where it has none."""
+    if (folder / f"{name}.parquet").is_file():
+        return _read(folder / f"{name}.parquet")
+    return pd.read_csv(folder / f"{name}.csv") if (folder / f"{name}.csv").is_file() else None
 
 
 def _inputs(folder: Path, steps: list[str]) -> dict[str, str]:

@@ -155,5 +155,5 @@ def build_images() -> Callable[..., pd.DataFrame]:
 @pytest.fixture(scope="session")
 def hostile_runs() -> tuple[Run, Run]:
     """Two runs whose cohort, model and labels try to be markup."""
-    study = make_study(cohorts={"all": {}, HOSTILE: {"sex": "F"}, "M": {"sex": "M"}}, models={HOSTILE: {}})
+    study = make_study(cohorts={"all": {}, HOSTILE: {"sex": "F"}, "M": {"sex": "M"}}, models=[HOSTILE])
     return make_run(HOSTILE, study=study), make_run("new " + HOSTILE, study=study, noise_seed=4, strength=2.0)
