@@ -138,7 +138,8 @@ def _line(fit: pd.DataFrame, phase: str, measure: str) -> Line:
 def figure_spec(panel: CurvePanel) -> dict[str, Any]:
     """The panel as plotly data and layout. Holds numbers and our own words only, never a name from outside.
 
-    `meta` carries the phase, from which the page's script picks the colour of the reader's theme.
+    `meta` carries the phase, from which the page's script picks the colour of the reader's theme, and
+    `legendgroup` the seed, by which it shows one seed alone.
     """
     data = [_trace(line, MEASURES[panel.measure]) for line in panel.lines]
     data += [_best_mark(line) for line in panel.lines if line.best is not None and line.phase == "val"]
@@ -164,6 +165,7 @@ def _trace(line: Line, measure: str) -> dict[str, Any]:
         "y": [None if value is None else round(value, 4) for value in line.measured],
         "line": {"width": 1.4, "dash": "dot" if line.phase == "train" else "solid"},
         "meta": line.phase,
+        "legendgroup": str(line.seed),
         "hovertemplate": f"{phase}, seed {line.seed}<br>epoch %{{x}}: {measure} %{{y:.3f}}<extra></extra>",
     }
 
@@ -178,6 +180,7 @@ def _best_mark(line: Line) -> dict[str, Any]:
         "y": [None if value is None else round(value, 4)],
         "marker": {"size": 7, "symbol": "circle"},
         "meta": line.phase,
+        "legendgroup": str(line.seed),
         "hovertemplate": f"Kept epoch of seed {line.seed}: %{{x}}<extra></extra>",
     }
 

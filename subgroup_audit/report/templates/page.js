@@ -54,7 +54,8 @@
     const panels = all(`[data-panel="${facets.dataset.facets}"]`);
     const selects = all("[data-facet]", facets);
     const nothing = facets.querySelector("[data-nothing]");
-    const agrees = (panel) => selects.every(({ value, dataset }) => value === "" || panel.dataset[dataset.facet] === value);
+    // A panel that does not know a chooser's matter agrees with it, and so does every panel with "all".
+    const agrees = (panel) => selects.every(({ value, dataset }) => [value, undefined].includes(panel.dataset[dataset.facet]) || value === "");
     const show = () => {
       panels.forEach((panel) => { panel.hidden = !agrees(panel); });
       if (nothing) nothing.hidden = panels.some((panel) => !panel.hidden);
@@ -119,12 +120,16 @@
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
         font: { family: "system-ui, sans-serif", size: 11, color: token("ink") },
+  // Paper shows every seed, whichever is looked at.
+  const seeds = document.querySelector("[data-seeds]");
+  const isShown = ({ legendgroup }) => "paper" in document.documentElement.dataset || !seeds?.value || [seeds.value, undefined].includes(legendgroup);
         hoverlabel: { bgcolor: token("raised"), font: { color: token("ink") } },
         xaxis: { ...layout.xaxis, ...axis },
         yaxis: { ...layout.yaxis, ...axis },
       },
     };
   };
+        visible: isShown(trace),
   const draw = (plot) => {
     const { data, layout } = themed(specs[plot.dataset.spec]);
     plot.dataset.drawn = "yes";
@@ -152,3 +157,4 @@
     all("[data-unfolded]").forEach((panel) => { panel.hidden = true; delete panel.dataset.unfolded; });
   });
 })();
+  seeds?.addEventListener("change", () => drawn().forEach(draw));
