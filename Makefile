@@ -48,6 +48,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/profile_run.py
 	$(BIN)/python benchmarks/auc_bootstrap.py
 	$(BIN)/python benchmarks/matrix.py
+	$(BIN)/python benchmarks/matrix_audit.py
 	$(BIN)/python benchmarks/check.py
 
 check: lint test

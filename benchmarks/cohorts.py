@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import resource
-import time
 
 import numpy as np
 import pandas as pd
-from turns import Effort, Figure, Figures
+from turns import Effort, Figure, Figures, seconds_of
 
-from subgroup_audit.cohort import design_cohorts
+from subgroup_audit.cohort import CohortDesign, design_cohorts
 from subgroup_audit.schema import ExclusionTable, ImageTable, LabelTable, SourceTables
 from subgroup_audit.study import Study
 
@@ -58,17 +57,15 @@ def nine_cohorts() -> Study:
     )
 
 
+def draw_timed(n_images: int) -> Figure:
+    """Seconds of drawing nine cohorts from so many images."""
+    study, tables, designs = nine_cohorts(), invent_tables(n_images), list[CohortDesign]()
+    taken = seconds_of(lambda: designs.append(design_cohorts(study, tables, describe=False)), 1)
+    return Figure(taken.value, f"{len(designs[0].manifest):,} manifest rows; {taken.detail}")
+
+
 def measure(effort: Effort) -> Figures:
     """Cohorts of 100,000 and of 1,000,000 images."""
-    study, found = nine_cohorts(), {}
-    for key, n_images in (
-        ("cohorts_100k", effort.pick(100_000, 2_000)),
-        ("cohorts_1m", effort.pick(1_000_000, 4_000)),
-    ):
-        tables = invent_tables(n_images)
-        start = time.perf_counter()
-        design = design_cohorts(study, tables, describe=False)
-        seconds = time.perf_counter() - start
-        found[key] = Figure(seconds, f"{n_images:,} images, {len(design.manifest):,} manifest rows, by the clock")
+    small, large = (draw_timed(n) for n in (effort.pick(100_000, 2_000), effort.pick(1_000_000, 4_000)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    return {**found, "cohorts_memory": Figure(peak, "the whole process")}
+    return {"cohorts_100k": small, "cohorts_1m": large, "cohorts_memory": Figure(peak, "the whole process")}

@@ -55,14 +55,15 @@ def measure(effort: Effort) -> Figures:
         }
         turns = take_turns({name: clocked(way, make_work(way)[1]) for name, way in ways.items()}, 1)
         return {"resnet18": turns.figure("ours", "plain", UNIT)}
-    found = {name: compare(plain_and_ours(name), 7) for name in NETWORKS}
+    rounds = effort.rounds(7)
+    found = {name: compare(plain_and_ours(name), rounds) for name in NETWORKS}
     memory = {
         "ours": Way("resnet18", is_worker=True, choice="fp32 channels_last"),
         "plain": Way("resnet18", is_worker=False, choice="fp32 channels_last"),
     }
-    found["allocator"] = compare(memory, 7)
-    found["inference"] = compare(plain_and_ours("resnet50", is_training=False), 7)
-    return {**found, "side_by_side": measure_side_by_side(7)}
+    found["allocator"] = compare(memory, rounds)
+    found["inference"] = compare(plain_and_ours("resnet50", is_training=False), rounds)
+    return {**found, "side_by_side": measure_side_by_side(rounds)}
 
 
 def plain_and_ours(architecture: str, *, is_training: bool = True) -> dict[str, Way]:

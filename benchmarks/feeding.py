@@ -108,7 +108,7 @@ def measure_feeding(effort: Effort) -> Figures:
             "ours": lambda: per_cpu_second(n, lambda: walk(feed.batches(batches, 1))),
             "loader": lambda: per_cpu_second(n, lambda: walk(loader)),
         },
-        effort.pick(9, 1),
+        effort.rounds(9),
     )
     return {"feeding": turns.figure("ours", "loader", "images/s of CPU")}
 
@@ -126,7 +126,7 @@ def measure_fed_step(effort: Effort) -> Figures:
             "fed": lambda: per_cpu_second(n, lambda: [step(levels) for levels in feed.batches(batches, 1)]),
             "resident": lambda: per_cpu_second(n, lambda: [step(resident) for _ in batches]),
         },
-        effort.pick(7, 1),
+        effort.rounds(7),
     )
     return {"fed_step": turns.figure("fed", "resident", "images/s of CPU, ResNet-18 at 128 px, batch 32")}
 

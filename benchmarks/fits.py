@@ -58,7 +58,7 @@ def measure_frozen(effort: Effort) -> Figures:
             "again": lambda: rate("head", NOTHING_TO_SEE),
             "all": lambda: rate("all", NOTHING_TO_SEE),
         },
-        effort.pick(3, 1),
+        effort.rounds(3),
     )
     unit = "images x epochs/s of CPU"
     return {"frozen_again": turns.figure("kept", "again", unit), "frozen_all": turns.figure("kept", "all", unit)}
@@ -84,7 +84,7 @@ def measure_evaluation(effort: Effort) -> Figures:
                 "union": lambda: per_cpu_second(n, lambda: predict(fitted, pixels, union)),
                 "apart": lambda: per_cpu_second(n, lambda: [predict(fitted, pixels, test) for test in tests]),
             },
-            effort.pick(5, 1),
+            effort.rounds(5),
         )
     ratio = turns.figure("union", "apart", "images/s of CPU, ResNet-18 at 64 px")
     return {"evaluation": Figure(ratio.value, ratio.detail)}

@@ -207,7 +207,7 @@ def run_study(device: str, headers: Path | None, n_images: int) -> tuple[Found, 
     found: Found = {}
     if not (data / "truth.json").is_file():
         words = ["phantom", str(data), "--images", str(n_images), "--size", "1024"]
-        found["phantom"] = {"s": audit([*words, *(["--headers-from", str(headers)] if headers else [])])}
+        found["phantom"] = {"s": audit([*words, *(["--headers-from", str(headers)] if headers else [])])[0]}
     definition = yaml.safe_load((ROOT / "cohorts/rsna_sex_view.yaml").read_text(encoding="utf-8"))
     definition["data"] = {"source": "phantom", "stored_size": 256}
     study.write_text(yaml.safe_dump(definition, sort_keys=False), encoding="utf-8")
@@ -222,7 +222,7 @@ def run_study(device: str, headers: Path | None, n_images: int) -> tuple[Found, 
         str(folder / "cache"),
     ]
     with watched() as utilisation:
-        found["this call"] = {"s": audit([*words, "--device", device]), "utilisation %": utilisation()}
+        found["this call"] = {"s": audit([*words, "--device", device])[0], "utilisation %": utilisation()}
     seconds = [json.loads(path.read_text())["seconds"] for path in folder.glob("run/steps/fit-*/fit.json")]
     found["fits"] = {"n": len(seconds), "s in all": sum(seconds), "s, the longest": max(seconds, default=0.0)}
     return found, {}

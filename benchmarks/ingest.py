@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage, generate_uid
-from turns import Effort, Figure, Figures, Turns, per_cpu_second, per_second, take_turns
+from turns import Effort, Figure, Figures, Turns, per_cpu_second, per_second, seconds_of, take_turns
 
 from subgroup_audit.images.dicom import decode_dicom
 from subgroup_audit.images.headers import scan_headers
@@ -148,13 +147,8 @@ def measure_headers(source: Path, root: Path, count: int) -> Figures:
         (root / name).write_bytes(content)
     cache = root.parent / "cache-headers"
     cold = per_cpu_second(count, lambda: scan_headers(root, names, cache=cache, workers=1))
-    taken = []
-    for _ in range(5):
-        started = time.perf_counter()
-        scan_headers(root, names, cache=cache)
-        taken.append(time.perf_counter() - started)
-    detail = f"{count:,} files, median of 5"
-    return {"headers_cold": Figure(cold, "CPU time"), "headers_warm": Figure(statistics.median(taken), detail)}
+    warm = seconds_of(lambda: scan_headers(root, names, cache=cache), 5)
+    return {"headers_cold": Figure(cold, "CPU time"), "headers_warm": warm}
 
 
 def measure(effort: Effort) -> Figures:
@@ -170,9 +164,9 @@ def measure(effort: Effort) -> Figures:
                 write_dicom(path, draw_radiograph(rng), number)
             else:
                 path.write_bytes(files[number % n_drawn].read_bytes())
-        turns = measure_ways(files[:n_drawn], effort.pick(5, 1))
+        turns = measure_ways(files[:n_drawn], effort.rounds(5))
         found = {f"ingest_{w.lower()}": turns.figure("ours", w, "files/s") for w in "ABC" if w in turns.rates}
         found |= measure_difference(files[: effort.pick(50, 2)])
-        store, two = measure_store(files, root, effort.pick(5, 1))
+        store, two = measure_store(files, root, effort.rounds(5))
         found |= two | {"gather": measure_gather(store, effort.pick(6400, 64))}
         return found | measure_headers(files[0], Path(folder, "headers"), effort.pick(26_684, 50))

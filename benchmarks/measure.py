@@ -39,7 +39,7 @@ def measure_apart(part: str, effort: Effort) -> Figures:
     """The same in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "figures.json")
-        words = [sys.executable, __file__, part, "--into", str(out), *(["--quick"] if effort.is_quick else [])]
+        words = [sys.executable, __file__, part, "--into", str(out), "--rounds", str(effort.most_rounds)]
         subprocess.run(words, check=True)
         found = json.loads(out.read_text(encoding="utf-8"))
     return {key: Figure(value, detail) for key, (value, detail) in found.items()}
@@ -50,9 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", help=f"some of: {' '.join(PARTS)}; absent: all")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round, nothing kept")
+    parser.add_argument("--rounds", type=int, default=99, help="at most so many rounds: quicker, and less sure")
     parser.add_argument("--into", type=Path, help="write the figures of one part here and keep nothing")
     asked = parser.parse_args()
-    effort = Effort(asked.quick)
+    effort = Effort(asked.quick, asked.rounds)
     strange = sorted(set(asked.parts) - set(PARTS))
     if strange:
         parser.error(f"no such part: {', '.join(strange)}; parts are {', '.join(PARTS)}")

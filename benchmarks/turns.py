@@ -10,12 +10,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Effort:
-    """How much to measure: enough for a figure, or just enough to see that everything runs."""
+    """How much to measure: enough for a figure, or just enough to see that everything runs.
+
+    Attributes
+    ----------
+    most_rounds : a limit to rounds, for busy machines
+    """
 
     is_quick: bool = False
+    most_rounds: int = 99
+
+    def rounds(self, full: int) -> int:
+        """How often the ways take turns."""
+        return 1 if self.is_quick else min(full, self.most_rounds)
 
     def pick(self, full: int, quick: int) -> int:
-        """A size or a number of rounds."""
+        """A size."""
         return quick if self.is_quick else full
 
 
@@ -66,6 +76,18 @@ def per_cpu_second(count: float, work: Callable[[], object]) -> float:
     started = time.process_time()
     work()
     return count / (time.process_time() - started)
+
+
+def seconds_of(work: Callable[[], object], times: int) -> Figure:
+    """The median of the seconds that some work takes by the clock, and of this process's CPU time beside it."""
+    clock, spent = [], []
+    for _ in range(times):
+        started = time.perf_counter(), time.process_time()
+        work()
+        clock.append(time.perf_counter() - started[0])
+        spent.append(time.process_time() - started[1])
+    detail = f"by the clock, median of {times}; {statistics.median(spent):.2f} s of CPU"
+    return Figure(statistics.median(clock), detail)
 
 
 def per_second(count: float, work: Callable[[], object]) -> float:

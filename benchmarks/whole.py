@@ -11,13 +11,15 @@ from turns import Effort, Figure, Figures
 
 
 def median_of(words: list[str], times: int) -> Figure:
-    """Seconds of a command by the clock, the median of several."""
-    return Figure(statistics.median(audit(words) for _ in range(times)), f"median of {times}, by the clock")
+    """Seconds of a command by the clock, the median of several, and those of CPU time beside it."""
+    taken = [audit(words) for _ in range(times)]
+    clock, spent = (statistics.median(values) for values in zip(*taken, strict=True))
+    return Figure(clock, f"by the clock, median of {times}; {spent:.2f} s of CPU")
 
 
 def measure(effort: Effort) -> Figures:
     """Start-up times; quickly, only of the help."""
-    found = {"help": median_of(["--help"], effort.pick(9, 1))}
+    found = {"help": median_of(["--help"], effort.rounds(9))}
     if effort.is_quick:
         return found
     with fresh_folder() as folder:
@@ -25,8 +27,8 @@ def measure(effort: Effort) -> Figures:
         words = ["run", str(ROOT / "cohorts/demo.yaml"), "--data", str(data), "--out", str(out)]
         words += ["--cache", str(folder / "cache"), "--device", "cpu"]
         audit(words)
-        found["second_run"] = median_of(words, 5)
-        found["render"] = median_of(["report", str(out)], 5)
+        found["second_run"] = median_of(words, effort.rounds(5))
+        found["render"] = median_of(["report", str(out)], effort.rounds(5))
         return {**found, "seen_once": times_predicted(out)}
 
 
