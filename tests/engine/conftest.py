@@ -55,7 +55,7 @@ def small_study(path: Path, *, epochs: int = 3, **changes: object) -> Study:
     """The small study with changes."""
     study = load_study(path)
     recipe = {**study.recipes["default"].model_dump(mode="json"), "epochs": epochs}
-    return Study.model_validate({**study.model_dump(mode="json"), "recipes": {"default": recipe}, **changes})
+    return Study.model_validate({**study.model_dump(mode="json"), **{"recipes": {"default": recipe}, **changes}})
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +88,7 @@ def done_here(
     from subgroup_audit.engine import run_fits
 
     folder = tmp_path_factory.mktemp("here")
-    study = small_study(write_small_study(folder, small_phantom), epochs=6, train_on=["F", "M"])
+    study = small_study(write_small_study(folder, small_phantom), epochs=10, train_on=["F", "M"])
     place = Place(folder, small_phantom, folder / "out", cache)
     prepare_study(study, place, RunOptions(device="cpu"))
     planned = Planned(study, place)

@@ -20,6 +20,12 @@ from subgroup_audit.watcher import Silence
 
 Plan = Callable[..., Any]
 
+# submitit leaves its log files open, and its processes to be collected
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
 needs_submitit = pytest.mark.skipif(
     importlib.util.find_spec("submitit") is None, reason="needs submitit: pip install 'subgroup-audit[slurm]'"
 )
@@ -76,15 +82,16 @@ def _holders(planned: Any) -> list[int]:
 
 
 @needs_submitit
-def test_slurm_in_this_process_gives_the_same_bytes(done_here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slurm_in_this_process_gives_the_same_bytes(done_here: Any) -> None:
     planned = done_here.copy("debug")
     assert _run(planned, "slurm", "executor=debug", "tasks=1") == sorted(done_here.scores())
     assert planned.scores() == done_here.scores()
 
 
 @needs_submitit
+@pytest.mark.slow
 def test_a_task_that_is_pre_empted_is_requeued_and_goes_on(plan_small: Plan) -> None:
-    whole = plan_small("whole", epochs=60, train_on=["all"])
+    whole = plan_small("whole", epochs=40, train_on=["F", "M"])
     assert (
         run_fits(
             whole.jobs,
@@ -98,25 +105,25 @@ def test_a_task_that_is_pre_empted_is_requeued_and_goes_on(plan_small: Plan) -> 
     )
     planned = whole.copy("requeued")
     watcher = _Notes(lambda: [os.kill(pid, signal.SIGUSR2) for pid in _holders(planned)] and None)
-    assert _run(planned, "slurm", "executor=local", watcher=watcher) == sorted(whole.scores())
+    assert _run(planned, "slurm", "executor=local", "tasks=1", watcher=watcher) == sorted(whole.scores())
     assert watcher.acts == []
     assert watcher.said == []
-    assert _resumed(planned)[0] > 0
+    assert max(_resumed(planned)) > 0
     assert planned.scores() == whole.scores()
 
 
 @needs_submitit
 @pytest.mark.slow
 def test_a_task_that_is_killed_is_handed_out_again(plan_small: Plan) -> None:
-    whole = plan_small("whole", epochs=60, train_on=["all"])
+    whole = plan_small("whole", epochs=40, train_on=["F", "M"])
     run_fits(
         whole.jobs, device="cpu", workers=1, keep_going=False, watcher=Silence(), done=lambda job, seconds: None
     )
     planned = whole.copy("killed")
     watcher = _Notes(lambda: [os.kill(pid, signal.SIGKILL) for pid in _holders(planned)] and None)
-    assert _run(planned, "slurm", "executor=local", watcher=watcher) == sorted(whole.scores())
+    assert _run(planned, "slurm", "executor=local", "tasks=1", watcher=watcher) == sorted(whole.scores())
     assert "handing it out again" in watcher.said[0]
-    assert _resumed(planned)[0] > 0
+    assert max(_resumed(planned)) > 0
     assert planned.scores() == whole.scores()
 
 
@@ -168,13 +175,13 @@ def test_a_requeued_task_does_the_same_errand() -> None:
 
 
 @needs_submitit
-def test_a_fit_that_fails_elsewhere_stops_the_run(plan_small: Plan, study_file: Any) -> None:
+def test_a_fit_that_fails_elsewhere_stops_the_run(plan_small: Plan) -> None:
     recipes = {
         "wild": {"image_size": 32, "optimiser": "sgd", "learning_rate": 1e30, "precision": "fp32", "epochs": 3}
     }
-    planned = plan_small("wild", train_on=["all"], recipes=recipes)
-    with pytest.raises(TrainingError, match=r"all / small_cnn / wild / seed 0: .*not finite"):
-        _run(planned, "slurm", "executor=debug")
+    planned = plan_small("wild", train_on=["F", "M"], recipes=recipes)
+    with pytest.raises(TrainingError, match=r"[FM] / small_cnn / wild / seed 0: .*not finite"):
+        _run(planned, "slurm", "executor=debug", "tasks=1")
 
 
 @pytest.fixture
@@ -194,7 +201,7 @@ def cluster() -> Iterator[Any]:
 
 
 @needs_ray
-def test_a_missing_cluster_is_one_message() -> None:
+def test_what_a_fit_reserves_by_ray() -> None:
     from subgroup_audit.engine.ray import resources
 
     assert resources(choose_engine("ray"), "cuda", 1) == {"num_cpus": 1.0, "num_gpus": 1.0}
@@ -206,7 +213,7 @@ def test_a_missing_cluster_is_one_message() -> None:
 @pytest.mark.slow
 def test_a_node_killed_in_the_middle_costs_no_fit(plan_small: Plan, cluster: Any) -> None:
     """Fits share GPUs by fractions; the killed node's fit resumes on the other with the same bytes."""
-    whole = plan_small("whole", epochs=60, train_on=["F", "M"])
+    whole = plan_small("whole", epochs=40, train_on=["F", "M"])
     run_fits(
         whole.jobs, device="cpu", workers=2, keep_going=False, watcher=Silence(), done=lambda job, seconds: None
     )

@@ -64,7 +64,7 @@ def test_two_processes_without_batch_statistics_differ_by_the_order_of_sums(
     plan_small: Plan, study_file: Path
 ) -> None:
     models = {"plain": Model(architecture="test_convnext").model_dump(mode="json")}
-    alone = plan_small("alone", epochs=2, train_on=["all"], models=models)
+    alone = plan_small("alone", epochs=2, train_on=["F"], models=models)
     both = alone.copy("both")
     _do_alone(alone)
     said = _torchrun(both, study_file, "--fit", both.jobs[0].label)
@@ -79,7 +79,7 @@ def test_two_processes_without_batch_statistics_differ_by_the_order_of_sums(
 
 @pytest.mark.slow
 def test_two_processes_with_their_own_batch_statistics_learn_as_well(plan_small: Plan, study_file: Path) -> None:
-    alone = plan_small("alone", epochs=30, train_on=["all"])
+    alone = plan_small("alone", epochs=30, train_on=["F"])
     both = alone.copy("both")
     _do_alone(alone)
     said = _torchrun(both, study_file)
