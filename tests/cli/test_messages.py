@@ -283,6 +283,8 @@ def test_places_that_cannot_be_written(audit, study_file: Path) -> None:  # type
         ("phantom", "file"): "file: a phantom needs a folder, this is a file",
         ("report", "file"): "file: no finished run lies here; `audit run STUDY --out file` makes one",
         ("report", "no"): "no: no finished run lies here; `audit run STUDY --out no` makes one",
+        ("report", "no", "--journal", "tow-column"): "--journal tow-column: there is no such layout; nearest: "
+        "two-column, one-column",
     }
     for words, message in expected.items():
         answer = audit(*words)

@@ -24,11 +24,11 @@ def test_methods_of_intervals_are_words_and_each_is_said_once(contents: RunConte
         result.fits,
         result.settings,
     )
-    text = methods_paragraphs(replace(contents, result=changed))[2]
+    text = methods_paragraphs(replace(contents, result=changed))[3]
     assert (
         "Intervals at 95 % confidence come from seeds and persons as crossed random effects (Satterthwaite t); "
-        "those of gaps combine two of them (MOVER) [Zou and Donner 2008]; percentile bootstrap intervals over "
-        "2,000 draws of persons stand beside them"
+        "those of gaps combine two of them (MOVER) [Zou and Donner 2008; Satterthwaite 1946]; percentile "
+        "bootstrap intervals over 2,000 draws of persons stand beside them"
     ) in text
     assert "Differences within ±0.05 AUC counted as no gap" in text
 
@@ -39,7 +39,7 @@ def test_an_unknown_method_stands_as_it_is() -> None:
 
 def test_augmentation_is_said_with_its_ranges(contents: RunContents) -> None:
     recipe = {"augmentation": {"horizontal_flip": 0.5, "rotation_degrees": 5, "shift": 0.05}}
-    text = methods_paragraphs(replace(contents, study=of(contents, recipes={"r": recipe})))[1]
+    text = methods_paragraphs(replace(contents, study=of(contents, recipes={"r": recipe})))[2]
     assert (
         "Training images were augmented by horizontal flip (probability 0.5), rotation (up to 5°) and shift "
         "(up to 5 %)."

@@ -10,8 +10,18 @@ from typing import Any
 import matplotlib
 import pytest
 
+from subgroup_audit.cli.report import JOURNALS
+from subgroup_audit.errors import ReportError
 from subgroup_audit.report import RunContents
-from subgroup_audit.report.paper_figures import LAYOUTS, ONE_COLUMN, Layout, figure_makers, files, write_figures
+from subgroup_audit.report.paper_figures import (
+    LAYOUTS,
+    ONE_COLUMN,
+    Layout,
+    figure_makers,
+    files,
+    layout_of,
+    write_figures,
+)
 from subgroup_audit.report.paper_figures.style import MM_PER_INCH, style_of
 
 SMALLEST_LETTER = 6.0
@@ -117,3 +127,14 @@ def test_an_error_of_a_figure_is_raised_where_it_was_asked_for(
     monkeypatch.setattr(files, "figure_makers", lambda *_: {f"figure {i}": fail for i in range(5)})
     with pytest.raises(ValueError, match="this figure cannot be drawn"):
         write_figures(contents, tmp_path)
+
+
+def test_the_command_names_every_layout() -> None:
+    assert JOURNALS == "; ".join(f"`{name}`: {layout.words}" for name, layout in LAYOUTS.items())
+
+
+def test_an_unknown_journal_names_the_nearest() -> None:
+    with pytest.raises(ReportError) as caught:
+        layout_of("tow-column")
+    said = "--journal tow-column: there is no such layout; nearest: two-column, one-column"
+    assert str(caught.value) == said

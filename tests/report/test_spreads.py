@@ -139,6 +139,6 @@ def test_a_gap_of_gaps_is_said_in_words(interaction: RunContents) -> None:
 def test_methods_say_when_there_is_one_seed(contents: RunContents) -> None:
     single = replace(contents, study=contents.study.model_copy(update={"seeds": (0,)}))
     assert (
-        "with a single training seed the intervals are for these trained models" in methods_paragraphs(single)[2]
+        "with a single training seed the intervals are for these trained models" in methods_paragraphs(single)[3]
     )
-    assert "averaged over seeds" in methods_paragraphs(contents)[2]
+    assert "averaged over seeds" in methods_paragraphs(contents)[3]

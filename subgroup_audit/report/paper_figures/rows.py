@@ -109,10 +109,10 @@ def margin_words(level: str, margin: float, layout: Layout) -> str:
     return f"Difference of AUC, first minus second,{end}with {level} interval; band: margin ±{decimal(margin, 2)}"
 
 
-def rest_words(total: int, drawn: int, table: str) -> str:
+def rest_words(total: int, drawn: int, table: str, noun: str = "row") -> str:
     """Where the rows are that did not fit; '' where all did.
 
     >>> rest_words(40, 32, "gaps"), rest_words(3, 3, "gaps")
     ('32 of 40 rows; all are in tables/gaps.csv', '')
     """
-    return f"{drawn} of {plural(total, 'row')}; all are in tables/{table}.csv" if total > drawn else ""
+    return f"{drawn} of {plural(total, noun)}; all are in tables/{table}.csv" if total > drawn else ""

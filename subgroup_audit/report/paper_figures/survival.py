@@ -12,6 +12,7 @@ from subgroup_audit.report.paper_figures.rows import (
     margin_band,
     margin_words,
     mark_line,
+    rest_words,
     row_height,
     say,
     verdict_legend,
@@ -22,7 +23,7 @@ from subgroup_audit.report.survival import Comparison, Survival, Way
 
 MAX_COMPARISONS = 6
 # The height of a panel's title and gap, and of scale and legend, mm.
-TITLE, AROUND = 7.0, 20.0
+TITLE, AROUND = 7.0, 23.0
 
 
 def survival_figure(found: Survival, layout: Layout) -> Any:
@@ -34,7 +35,8 @@ def survival_figure(found: Survival, layout: Layout) -> Any:
     for axes, comparison in zip(panels, chosen, strict=True):
         _survival_panel(axes, comparison, found, layout)
     words = margin_words(level_words(chosen[0].ways[0].row), found.margin, layout)
-    panels[-1].set_xlabel(f"{words}; dashed: as measured", loc="left")
+    rest = rest_words(len(found.comparisons), len(chosen), "case_mix", "comparison")
+    panels[-1].set_xlabel("\n".join(filter(None, [f"{words}; dashed: as measured", rest])), loc="left")
     keys = [way.verdict_key for comparison in chosen for way in comparison.ways if way.at is not None]
     verdict_legend(figure, layout, {VERDICT_WORDS[key]: (key, False) for key in keys})
     return figure
