@@ -130,7 +130,7 @@ def test_an_error_of_a_figure_is_raised_where_it_was_asked_for(
 
 
 def test_the_command_names_every_layout() -> None:
-    assert JOURNALS == "; ".join(f"`{name}`: {layout.words}" for name, layout in LAYOUTS.items())
+    assert "; ".join(f"`{name}`: {layout.words}" for name, layout in LAYOUTS.items()) == JOURNALS
 
 
 def test_an_unknown_journal_names_the_nearest() -> None:
