@@ -68,7 +68,7 @@ def _positive(text: str) -> float:
 
 
 def _word(text: str) -> str:
-    if not re.fullmatch(r"[^\s'\"`$;&|<>\\]+", text):  # it enters a batch script
+    if not re.fullmatch(r"[^\s'\"`$;<>\\]+", text):  # it enters a batch script
         raise ValueError(text)
     return text
 

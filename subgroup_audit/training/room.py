@@ -16,6 +16,7 @@ import torch
 
 from subgroup_audit.errors import TrainingError
 from subgroup_audit.study import Recipe
+from subgroup_audit.training.distributed import current_group
 from subgroup_audit.training.loop import free_memory
 from subgroup_audit.training.spec import FitSpec
 
@@ -52,6 +53,8 @@ class Room:
 def rooms(device: str, batch_size: int) -> Iterator[Room]:
     """Ever more sparing ways to run a fit, the usual one first."""
     yield Room()
+    if not current_group().is_alone:  # the others would wait for ever for one that starts again
+        return
     if device != "cpu":
         yield Room(is_short=True)
     parts = 2
