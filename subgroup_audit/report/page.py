@@ -19,7 +19,7 @@ from subgroup_audit.report.contents import RunContents, rows_of
 from subgroup_audit.report.controls import MAX_TABLE_ROWS, Controls, asked_controls, controls
 from subgroup_audit.report.curves import MEASURES, CurvePanel, curve_panels, figure_spec
 from subgroup_audit.report.encoding import SOURCES, probes, share_table
-from subgroup_audit.report.fit_table import fit_line, fit_table
+from subgroup_audit.report.fit_table import fit_line, fit_table, references_of_fits
 from subgroup_audit.report.gaps import VERDICT_KEYS, Dumbbell, dumbbell, forest
 from subgroup_audit.report.love_plot import love_plot
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
@@ -174,7 +174,7 @@ def _audit_parts(contents: RunContents) -> dict[str, Any]:
         "worst_groups": worst_group_sentences(result.spreads),
         "survival": survival(result.case_mix, study.analysis.margin),
         "shown_at_once": SHOWN_AT_ONCE,
-        "unmatched": unmatched_references(contents.study.reference, panels, pairs),
+        "unmatched": unmatched_references(contents, panels, pairs),
         "settings": result.settings,
         "published": published_rows(contents),
     }
@@ -186,14 +186,13 @@ def published_rows(contents: RunContents) -> list[dict[str, Any]] | None:
     return None if table is None else rows_of(table.astype(object).where(table.notna(), None))
 
 
-def unmatched_references(
-    references: tuple[Reference, ...], panels: list[MatrixPanel], pairs: Dumbbell
-) -> list[Reference]:
-    """The published figures that stand beside no cell of this run."""
+def unmatched_references(contents: RunContents, panels: list[MatrixPanel], pairs: Dumbbell) -> list[Reference]:
+    """The published figures that stand beside no cell, gap, curve or fit of this run."""
     cells = [cell for panel in panels for line in panel.cells for cell in line]
     drawn = [reference for cell in cells for reference in cell.references]
     drawn += [reference for row in pairs.rows for reference, _ in row.references]
-    return [reference for reference in references if reference not in drawn]
+    drawn += references_of_fits(contents)
+    return [reference for reference in contents.study.reference if reference not in drawn]
 
 
 def _diagnosis_parts(contents: RunContents) -> dict[str, Any]:
