@@ -127,11 +127,10 @@ def operating_words(contents: RunContents) -> str:
         return ""
     rule = contents.study.analysis.operating_point
     name, _, target = rule.partition("=")
-    how = {"youden": "the largest Youden index", "f1": "the largest F1"}.get(
-        name, f"the point that just reaches a {name} of {target}"
-    )
+    reached = f"the point that just reaches a {name} of {target}"
+    how = {"youden": "the largest Youden index", "f1": "the largest F1"}.get(name, reached)
     return (
-        f"The threshold of each fit was chosen on the validation images of its own training cohort: {how}. "
+        f"The threshold of each fit was chosen on validation images of its own training cohort: {how}. "
         "Decisions at it, calibration and average precision are shown by group; their differences are a description."
     )
 
