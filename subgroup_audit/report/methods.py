@@ -131,7 +131,7 @@ def operating_words(contents: RunContents) -> str:
     how = {"youden": "the largest Youden index", "f1": "the largest F1"}.get(name, reached)
     return (
         f"The threshold of each fit was chosen on validation images of its own training cohort: {how}. "
-        "Decisions at it, calibration and average precision are shown by group; their differences are a description."
+        "Decisions at it, calibration and average precision are shown by group; their differences only describe."
     )
 
 
