@@ -196,7 +196,7 @@ TABLES = (
         part=0.25,
     ),
     Table(
-        "turned-labels", "Rate of turned labels", ("images", "AUC", "turned"), rows_of_turned_labels, part=0.125
+        "turned-labels", "Rate of turned labels", ("images", "AUC", "turned"), rows_of_turned_labels, part=0.0625
     ),
 )
 
