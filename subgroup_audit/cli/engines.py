@@ -34,7 +34,7 @@ def show_forecast(forecast: Forecast) -> None:
         return
     unit = "workers" if forecast.engine == "local" else "tasks"
     screen.print(
-        f"Engine {forecast.engine}: {forecast.n_fits} fits in {forecast.n_tasks} {unit}; each: {forecast.asks_for}.",
+        f"Engine {forecast.engine}: {forecast.n_fits} fits, {forecast.n_tasks} {unit}; each: {forecast.asks_for}.",
         soft_wrap=True,
     )
     spans = ", ".join(f"{words(seconds)} with {n}" for n, seconds in forecast.seconds.items())
@@ -48,9 +48,9 @@ def show_prepared(prepared: Prepared, given: Mapping[str, Sequence[str]]) -> Non
     """That the fits are planned, and what to start now."""
     from subgroup_audit.engine.forecast import shard_commands
 
-    screen = console()
+    screen, n_done = console(), prepared.n_fits - len(prepared.waiting)
     screen.print(
-        f"{prepared.n_fits} fits planned for {prepared.device}, {prepared.n_fits - len(prepared.waiting)} of them done. "
+        f"{prepared.n_fits} fits planned for {prepared.device}, {n_done} of them done. "
         f"The plan lies in {prepared.folder}",
         soft_wrap=True,
     )

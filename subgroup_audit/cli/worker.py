@@ -53,7 +53,8 @@ def worker(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # started by torchrun
         from subgroup_audit.engine.together import work_together
 
-        said = work_together(plan, jobs)
+        with display.progress() as watcher:
+            said = work_together(plan, jobs, watcher)
     else:
         with display.progress() as watcher:
             work = work_on(plan, jobs, workers, watcher)
