@@ -20,7 +20,7 @@ def dots_figure(part: ControlPart, figure: ControlFigure, layout: Layout) -> Any
     for axes, block in zip(panels, blocks, strict=False):
         axes.set_xlim(figure.axis.low, figure.axis.high)
         _dot_panel(axes, block, figure, inner)
-    rest = rest_words(len(blocks), len(panels), "controls")
+    rest = rest_words(len(blocks), len(panels), "controls", "training cohort")
     title = short(f"{figure.title}: {part.finding}", inner.letters(0.9 * inner.width))
     drawing.suptitle(title + (f"\n{rest}" if rest else ""))
     drawing.supxlabel(wrapped(figure.caption, layout, 0.9 * inner.width), fontsize=layout.small)

@@ -43,7 +43,7 @@ class Layout:
     name: str
     width: float
     full_width: float
-    height: float = 225.0
+    height: float = 234.0
     font: float = 7.5
     small: float = 6.5
     dpi: int = 300
@@ -97,6 +97,7 @@ def style_of(layout: Layout) -> dict[str, Any]:
     return {
         "font.size": layout.font,
         "font.family": "DejaVu Sans",
+        "figure.titlesize": layout.font,
         "axes.titlesize": layout.font,
         "axes.labelsize": layout.font,
         "xtick.labelsize": layout.small,

@@ -20,7 +20,7 @@ def waterfall_figure(panel: WaterfallPanel, found: Waterfalls, layout: Layout) -
         axes.set_xlim(found.axis.low, found.axis.high)
         _one_waterfall(axes, waterfall, inner)
     level = level_words({"confidence_level": found.confidence_level})
-    rest = rest_words(len(panel.waterfalls), len(panels), "waterfall")
+    rest = rest_words(len(panel.waterfalls), len(panels), "waterfall", "training cohort")
     figure.suptitle(short(panel.name, inner.letters(0.9 * inner.width)) + (f"\n{rest}" if rest else ""))
     figure.supxlabel(
         f"AUC, {level} interval. Squares: training images, a description.\n"
