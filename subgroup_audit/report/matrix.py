@@ -14,6 +14,10 @@ from subgroup_audit.study import Reference, Study
 
 MACRO_MEAN = "macro mean"
 MAX_PANELS = 24
+# Cells of all matrices together: more would make the page large and slow. One matrix is always shown.
+MAX_CELLS = 2700
+# A matrix with more columns shows the AUC alone in its cells until the reader asks for more.
+MAX_OPEN_COLUMNS = 12
 CHANCE = 0.5
 NOT_ESTIMABLE = "not estimable"
 
@@ -57,6 +61,18 @@ class MatrixPanel:
     def key(self) -> str:
         """What tells this panel from the others."""
         return " / ".join((self.finding, self.model, self.recipe))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What a legend has to explain: the statuses of the cells, and 'same' where any is of its own cohort."""
+        cells = [cell for line in self.cells for cell in line]
+        statuses = {NOT_ESTIMABLE if cell.shade is None else cell.status for cell in cells}
+        return (*sorted(statuses), *({"same"} if any(cell.is_same for cell in cells) else ()))
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the matrix is too wide for cells of several lines."""
+        return len(self.test_groups) > MAX_OPEN_COLUMNS
 
 
 def headline_finding(findings: Sequence[str]) -> str:
@@ -102,7 +118,7 @@ def matching_references(
 
 
 def matrix_panels(estimates: pd.DataFrame, study: Study) -> list[MatrixPanel]:
-    """The matrices, one per finding, model and recipe, the macro mean first; at most `MAX_PANELS` of them."""
+    """The matrices, one per finding, model and recipe, the macro mean first; as many as a page can hold."""
     cells = matrix_cells(estimates)
     findings = distinct(cells["finding"])
     first = headline_finding(findings)
@@ -115,7 +131,13 @@ def matrix_panels(estimates: pd.DataFrame, study: Study) -> list[MatrixPanel]:
             for recipe in in_order(distinct(of_model["recipe"]), list(study.recipes)):
                 rows = of_model[of_model["recipe"] == recipe]
                 panels.append(_panel(rows, study, scale, cites_references=finding == first))
-    return panels[:MAX_PANELS]
+    size = max((len(panel.train_cohorts) * len(panel.test_groups) for panel in panels), default=1)
+    return panels[: min(MAX_PANELS, max(1, MAX_CELLS // size))]
+
+
+def count_matrices(estimates: pd.DataFrame) -> int:
+    """How many matrices there are, shown or not."""
+    return len(matrix_cells(estimates)[["finding", "model", "recipe"]].drop_duplicates())
 
 
 def panel_names(panels: Sequence[MatrixPanel]) -> list[str]:

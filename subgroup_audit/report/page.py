@@ -22,7 +22,7 @@ from subgroup_audit.report.encoding import SOURCES, probes, share_table
 from subgroup_audit.report.fit_table import fit_line, fit_table, references_of_fits
 from subgroup_audit.report.gaps import VERDICT_KEYS, Dumbbell, dumbbell, forest
 from subgroup_audit.report.love_plot import love_plot
-from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, matrix_panels, panel_names
+from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, count_matrices, matrix_panels, panel_names
 from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
 from subgroup_audit.report.origins import origin
 from subgroup_audit.report.paper_figures import ONE_COLUMN, Layout, write_figures
@@ -154,7 +154,7 @@ def _has_case_mix(contents: RunContents) -> bool:
 def _audit_parts(contents: RunContents) -> dict[str, Any]:
     result, study = contents.result, contents.study
     if result is None:
-        empty = {"headline": None, "cards": [], "card_note": "", "limits": ""}
+        empty: dict[str, Any] = {"headline": None, "cards": [], "card_note": "", "limits": ""}
         return {**empty, "panels": [], "forests": [], "dumbbell": None}
     panels, cards = matrix_panels(result.estimates, study), sentences.cards(result)
     pairs = dumbbell(result.contrasts, study)
@@ -166,6 +166,7 @@ def _audit_parts(contents: RunContents) -> dict[str, Any]:
         "card_note": sentences.card_note(cards),
         "limits": sentences.limits_sentence(result.contrasts),
         "panels": panels,
+        "panels_left_out": count_matrices(result.estimates) - len(panels),
         "panel_names": panel_names(panels),
         "forests": [found for found in forests if found.rows],
         "dumbbell": pairs if pairs.rows else None,

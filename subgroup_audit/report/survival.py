@@ -232,7 +232,7 @@ def _movement(measured: Mapping[str, Any], found: Mapping[str, Any], moved: str,
     is_little = furthest < float(measured["margin"]) and furthest < abs(before) / 2
     unknown = f"these data cannot tell how much of it {held} {explain}"
     said = f"{held} {explain} little of it" if is_little else unknown
-    return f"goes {moved} (change {limits}, not told from zero): {said}."
+    return f"goes {moved} (change {limits}, which includes zero): {said}."
 
 
 def _what_is_left(measured: Mapping[str, Any], found: Mapping[str, Any]) -> str:
@@ -241,7 +241,7 @@ def _what_is_left(measured: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     left = {
         "gap": "A gap is shown the other way round.",
         "no gap beyond the margin": "What is left is shown to be smaller than the margin.",
-        "inconclusive": "What is left is not told from zero, which is not evidence of none.",
+        "inconclusive": "The interval of what is left includes zero, which is not evidence of none.",
     }
     return left.get(str(found["verdict"]), "")
 

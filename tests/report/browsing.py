@@ -16,6 +16,8 @@ LAPTOPS = ((1366, 768), (1440, 900))
 # The question, the verdict, every gap, what could not have been shown, and how many persons.
 FIRST_SCREEN = ("h1", ".headline .title", ".headline .tally", ".cards", ".card .limits", ".reach p", ".facts dd")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# Milliseconds: a machine at work on other things may need long for a page of five megabytes.
+PATIENCE = 120_000
 # Anything but the file itself and what it holds within is a request that no page of ours may make.
 INSIDE = ("file:", "data:", "blob:")
 
@@ -38,6 +40,7 @@ def open_page(
 ) -> tuple[Any, list[str]]:
     """The opened page, offline, and a list that fills with errors, requests and dialogs."""
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page.set_default_timeout(PATIENCE)
     heard: list[str] = []
     page.context.set_offline(True)
     page.on("console", lambda message: heard.append(f"{message.type}: {message.text}"))
@@ -82,7 +85,8 @@ def accessibility_faults(page: Any) -> list[str]:
         .map(table => 'a table without a caption: ' + table.outerHTML.slice(0, 200))"""
     )
     faults += page.evaluate(
-        """() => [...document.querySelectorAll('svg:not([aria-hidden], #js-plotly-tester), .plot')].filter(drawing =>
+        """() => [...document.querySelectorAll('svg:not([aria-hidden], #js-plotly-tester), .plot')]
+        .filter(drawing =>
         !drawing.closest('[aria-hidden]') && !drawing.closest('svg[role], .plot[role]'))
         .map(drawing => 'a drawing without a description: ' + drawing.outerHTML.slice(0, 200))"""
     )

@@ -225,8 +225,8 @@ def fabricated_history(study: Study, rng: np.random.Generator, epochs: int = 11)
     """Curves that overfit: training goes on rising while validation stays."""
     rows = []
     for train in study.train_cohorts:
-        for model in MODELS:
-            for seed in SEEDS:
+        for model in study.models:
+            for seed in study.seeds:
                 for epoch in range(1, epochs + 1):
                     for phase in ("train", "val"):
                         rise = 0.45 if phase == "train" else 0.28
@@ -258,8 +258,8 @@ def fabricated_waterfall(study: Study) -> pd.DataFrame:
     main = [("while training", 0.88), ("evaluation mode", 0.93), ("recomputed", 0.935), ("validation", 0.84)]
     rows = []
     for train in study.train_cohorts:
-        for model in MODELS:
-            kept = [step for step in main if model == MODELS[0] or step[0] != "recomputed"]
+        for model in study.models:
+            kept = [step for step in main if model == next(iter(study.models)) or step[0] != "recomputed"]
             stages = [(*step, train) for step in kept] + [("own test", 0.80, train)]
             stages += [("other test", 0.76, name) for name in study.test_cohorts if name != train]
             for place, (stage, auc, group) in enumerate(stages):

@@ -80,14 +80,14 @@ SAID = [
     ),
     (
         comparison(-0.16, -0.159, (-0.01, 0.012)),
-        "With view made equal the gap goes from −0.160 to −0.159 (change −0.010 to +0.012, not told from zero): "
+        "With view made equal the gap goes from −0.160 to −0.159 (change −0.010 to +0.012, which includes zero): "
         "view explains little of it. A gap is still shown.",
     ),
     (
         comparison(-0.16, -0.10, (-0.03, 0.15), ("gap", "inconclusive")),
-        "With view made equal the gap goes from −0.160 to −0.100 (change −0.030 to +0.150, not told from zero): "
-        "these data cannot tell how much of it view explains. What is left is not told from zero, which is not "
-        "evidence of none.",
+        "With view made equal the gap goes from −0.160 to −0.100 (change −0.030 to +0.150, which includes zero): "
+        "these data cannot tell how much of it view explains. The interval of what is left includes zero, which "
+        "is not evidence of none.",
     ),
     (
         comparison(-0.16, -0.01, (0.1, 0.2), ("gap", "no gap beyond the margin")),

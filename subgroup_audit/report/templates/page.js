@@ -8,8 +8,9 @@
     if (!part || !navigator.clipboard) continue;
     button.hidden = false;
     button.addEventListener("click", async () => {
-      const words = all("p", part).map((line) => line.textContent.trim()).join("\n\n");
-      const said = document.getElementById("copy-status");
+      const lines = part.matches("pre") ? [part] : all("p", part);
+      const words = lines.map((line) => line.textContent.trim()).join("\n\n");
+      const said = button.parentElement.querySelector("[role='status']") ?? document.getElementById("copy-status");
       try {
         await navigator.clipboard.writeText(words);
         said.textContent = "Copied.";
@@ -64,6 +65,15 @@
     show();
   }
 
+  // A wide matrix shows its AUCs alone; a button opens its cells.
+  for (const button of all("[data-dense]")) {
+    const table = button.closest("[data-panel]").querySelector(".dense");
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      button.setAttribute("aria-pressed", String(table.classList.toggle("open")));
+    });
+  }
+
   // Tables sort by a column's values; rows without a value stay last.
   const valueOf = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
   const compare = (a, b, kind) => (kind === "text" ? a.localeCompare(b) : Number(a) - Number(b));
@@ -101,16 +111,25 @@
     });
   }
 
+})();
+
+// Figures wait until the page is whole: the script that draws them comes last, so that choosers and tables work at once.
+addEventListener("DOMContentLoaded", () => {
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   // Curves: drawn when they come near the screen, in the colours of the reader's theme.
   const specs = JSON.parse(document.getElementById("specs").textContent);
   const plots = all("[data-spec]");
   if (!plots.length || typeof Plotly === "undefined") return;
+  // Paper shows every seed, whichever is looked at.
+  const seeds = document.querySelector("[data-seeds]");
+  const isShown = ({ legendgroup }) => "paper" in document.documentElement.dataset || !seeds?.value || [seeds.value, undefined].includes(legendgroup);
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const themed = ({ data, layout }) => {
     const axis = { gridcolor: token("rule"), linecolor: token("soft"), tickcolor: token("soft") };
     return {
       data: data.map((trace) => ({
         ...trace,
+        visible: isShown(trace),
         line: { ...trace.line, color: token(trace.meta) },
         marker: { ...trace.marker, color: token(trace.meta) },
         ...(trace.fill ? { fillcolor: token(`${trace.meta}-band`) } : {}),
@@ -120,16 +139,12 @@
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
         font: { family: "system-ui, sans-serif", size: 11, color: token("ink") },
-  // Paper shows every seed, whichever is looked at.
-  const seeds = document.querySelector("[data-seeds]");
-  const isShown = ({ legendgroup }) => "paper" in document.documentElement.dataset || !seeds?.value || [seeds.value, undefined].includes(legendgroup);
         hoverlabel: { bgcolor: token("raised"), font: { color: token("ink") } },
         xaxis: { ...layout.xaxis, ...axis },
         yaxis: { ...layout.yaxis, ...axis },
       },
     };
   };
-        visible: isShown(trace),
   const draw = (plot) => {
     const { data, layout } = themed(specs[plot.dataset.spec]);
     plot.dataset.drawn = "yes";
@@ -144,6 +159,7 @@
     }
   }, { rootMargin: "600px" });
   plots.forEach((plot) => watcher.observe(plot));
+  seeds?.addEventListener("change", () => drawn().forEach(draw));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn().forEach(draw));
   // Paper is light whatever the screen is.
   addEventListener("beforeprint", () => {
@@ -156,5 +172,4 @@
     plots.forEach(draw);
     all("[data-unfolded]").forEach((panel) => { panel.hidden = true; delete panel.dataset.unfolded; });
   });
-})();
-  seeds?.addEventListener("change", () => drawn().forEach(draw));
+});
