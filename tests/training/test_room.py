@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from subgroup_audit.study import Model, Recipe
 from subgroup_audit.training import FitOutcome
 from subgroup_audit.training.architecture import Network, build_network
 from subgroup_audit.training.data import cut_batches, draw_plain, read_labels
 from subgroup_audit.training.feeding import ImageFeed, Normalisation, choose_feeding
-from subgroup_audit.training.loop import Examples, Task, add_gradients, seeded
+from subgroup_audit.training.loop import Examples, Task, add_gradients, seeded, train_one_epoch
 from subgroup_audit.training.precision import Compute
 from subgroup_audit.training.recipe import Schedule, make_loss, make_optimiser
 from subgroup_audit.training.room import Room, rooms
@@ -139,3 +140,27 @@ def test_a_small_card_keeps_images_in_host_memory(monkeypatch: pytest.MonkeyPatc
         "streamed",
         "memory of cuda ran out: images stay in host memory and are sent batch by batch",
     )
+
+
+class Reads(TorchDispatchMode):
+    """Counts what makes a host wait for its device: a tensor's value, or where it is not zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.n += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_value_is_read_back_before_an_epoch_ends(make_data: Make) -> None:
+    with seeded(0, 0, "cpu"):
+        network = Network(Plain(), nn.Sequential(nn.Linear(32, 1)))
+    task, counts = make_task(make_data(), network, 1), []
+    for batch_size in (79, 8):
+        update = {"batch_size": batch_size, "clip_norm": 1.0}
+        with Reads() as reads:
+            train_one_epoch(replace(task, recipe=task.recipe.model_copy(update=update)), 1)
+        counts.append(reads.n)
+    assert counts[0] == counts[1] > 0
