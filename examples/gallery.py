@@ -57,6 +57,7 @@ def main() -> int:
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")
+        page.set_default_timeout(300_000)
         page.goto(PAGE.as_uri())
         for name, selector in PICTURES.items():
             if not page.locator(selector).count():
