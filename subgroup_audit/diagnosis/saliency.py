@@ -178,7 +178,8 @@ def _share_inside(maps: Maps, masks: Maps) -> NDArray[np.float64]:
     inside, total = (maps * masks).sum(axis=(2, 3), dtype=np.float64), maps.sum(axis=(2, 3), dtype=np.float64)
     is_hot = (total > 0).any(axis=0)
     share = np.full(len(is_hot), np.nan)
-    return np.divide(inside.sum(axis=0), total.sum(axis=0), out=share, where=is_hot)
+    np.divide(inside.sum(axis=0), total.sum(axis=0), out=share, where=is_hot)
+    return share
 
 
 def _group_rows(study: Study, shown: pd.DataFrame, n_seeds: int) -> Iterator[dict[str, Any]]:
