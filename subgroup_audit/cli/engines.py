@@ -32,9 +32,10 @@ def show_forecast(forecast: Forecast) -> None:
     if not forecast.n_fits:
         screen.print(f"Engine {forecast.engine}: nothing to hand out, every fit is stored.")
         return
-    unit = "workers" if forecast.engine == "local" else "tasks"
+    unit = "worker" if forecast.engine == "local" else "task"
     screen.print(
-        f"Engine {forecast.engine}: {forecast.n_fits} fits, {forecast.n_tasks} {unit}; each: {forecast.asks_for}.",
+        f"Engine {forecast.engine}: {_count(forecast.n_fits, 'fit')}, {_count(forecast.n_tasks, unit)}; "
+        f"each: {forecast.asks_for}.",
         soft_wrap=True,
     )
     spans = ", ".join(f"{words(seconds)} with {n}" for n, seconds in forecast.seconds.items())
@@ -44,13 +45,17 @@ def show_forecast(forecast: Forecast) -> None:
         screen.print(f"  {command}", soft_wrap=True)
 
 
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
 def show_prepared(prepared: Prepared, given: Mapping[str, Sequence[str]]) -> None:
     """That the fits are planned, and what to start now."""
     from subgroup_audit.engine.forecast import shard_commands
 
     screen, n_done = console(), prepared.n_fits - len(prepared.waiting)
     screen.print(
-        f"{prepared.n_fits} fits planned for {prepared.device}, {n_done} of them done. "
+        f"{_count(prepared.n_fits, 'fit')} planned for {prepared.device}, {n_done} of them done. "
         f"The plan lies in {prepared.folder}",
         soft_wrap=True,
     )
