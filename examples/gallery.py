@@ -59,6 +59,7 @@ def main() -> int:
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")
         page.set_default_timeout(300_000)
         page.goto(PAGE.as_uri())
+        page.add_style_tag(content="nav { position: static !important; }")
         for name, selector in PICTURES.items():
             if not page.locator(selector).count():
                 print(f"{selector}: not on the page")
