@@ -255,6 +255,7 @@ class PlannedImage:
     transfer_syntax: str
     opacity_cm: tuple[float, float] = (4.0, 9.0)
     boxes: tuple[tuple[float, float, float, float], ...] = ()
+    acquired_for: tuple[tuple[float, float, float, float], ...] = ()
     pixel_spacing_mm: float = 0.0
     nih_image: str = ""
 

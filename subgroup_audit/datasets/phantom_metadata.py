@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,24 @@ def plan_of_metadata(metadata_root: Path, design: MetadataPhantom) -> list[Plann
     chosen = _choose_persons(images, design.n_images, rng)
     boxes = _boxes(tables["stage_2_train_labels.csv"], chosen["image_id"], design.size / _RSNA_SIZE)
     rows = (dict(zip(chosen.columns, row, strict=True)) for row in chosen.itertuples(index=False, name=None))
-    return [_plan(i, row, boxes.get(row["image_id"], ()), design, rng) for i, row in enumerate(rows)]
+    plans = [_plan(i, row, boxes.get(row["image_id"], ()), design, rng) for i, row in enumerate(rows)]
+    return _acquired_alike(plans, np.random.default_rng([design.seed, 18]))
+
+
+def _acquired_alike(plans: list[PlannedImage], rng: np.random.Generator) -> list[PlannedImage]:
+    """The plans, each one without boxes acquired for those of another that has some, drawn by lot.
+
+    The acquisition of an image with boxes is picked so that its lungs hold them; were the others' not, a network
+    could tell the label by inspiration and position alone.
+    """
+    boxes = [plan.boxes for plan in plans if plan.boxes]
+    if not boxes:
+        return plans
+    lots = rng.integers(len(boxes), size=len(plans))
+    return [
+        plan if plan.boxes else replace(plan, acquired_for=boxes[lot])
+        for plan, lot in zip(plans, lots, strict=True)
+    ]
 
 
 def _check(design: MetadataPhantom) -> None:

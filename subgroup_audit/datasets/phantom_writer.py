@@ -176,15 +176,19 @@ def _draw(
 
 
 def _acquire(plan: PlannedImage, patient: PatientAnatomy, rng: np.random.Generator) -> Acquisition:
-    """The image's acquisition; where boxes are given, of several the one whose lungs hold most of them."""
-    if not plan.boxes:
+    """The image's acquisition; where boxes are given, of several the one whose lungs hold most of them.
+
+    An image without an opacity is acquired for the boxes of another, so that its geometry does not tell the label.
+    """
+    boxes = plan.boxes or plan.acquired_for
+    if not boxes:
         return Acquisition.draw(plan.film_view, rng, abnormality=plan.abnormality)
     tries = [Acquisition.draw(plan.film_view, rng, abnormality=plan.abnormality) for _ in range(8)]
     scale = 32 / plan.size
 
     def held(acquisition: Acquisition) -> float:
         air = np.minimum(coarse_air(patient, acquisition, 32), 3.0)
-        spans = [[round(side * scale) for side in box] for box in plan.boxes]
+        spans = [[round(side * scale) for side in box] for box in boxes]
         return sum(float(air[y : y + h + 1, x : x + w + 1].sum()) for x, y, w, h in spans)
 
     return max(tries, key=held)

@@ -16,10 +16,12 @@ import pytest
 
 from subgroup_audit.datasets.phantom_anatomy import take_film
 from subgroup_audit.datasets.phantom_design import PhantomDesign, PlannedImage, plan_images
-from subgroup_audit.datasets.phantom_metadata import write_phantom_of_metadata
+from subgroup_audit.datasets.phantom_metadata import MetadataPhantom, plan_of_metadata, write_phantom_of_metadata
+from subgroup_audit.datasets.phantom_person import PatientAnatomy
 from subgroup_audit.datasets.phantom_truth import PhantomTruth, ideal_observer_auc, metadata_auc, summarise
-from subgroup_audit.datasets.phantom_writer import write_phantom
+from subgroup_audit.datasets.phantom_writer import _acquire, write_phantom
 from subgroup_audit.errors import DataError, StudyError
+from subgroup_audit.stats import auc_interval
 
 RSNA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "rsna"
 
@@ -429,6 +431,25 @@ def test_real_headers_over_phantom_pixels(tmp_path):
         truth.frame["patient_id"].value_counts().to_dict() == whole[truth.frame["patient_id"].unique()].to_dict()
     )
     assert (truth.frame.loc[truth.frame["has_opacity"] == 1, "signal"] > 0.01).all()
+
+
+@pytest.mark.skipif(not RSNA.is_dir(), reason="RSNA metadata (shared/data/rsna) is not here")
+def test_the_acquisition_under_real_headers_does_not_tell_the_label():
+    plans = plan_of_metadata(RSNA, MetadataPhantom(n_images=900, size=64, seed=2))
+    assert all(plan.boxes or plan.acquired_for for plan in plans)
+    assert not any(plan.boxes and plan.acquired_for for plan in plans)
+    # of one sex and view and grown up, so that nothing but the label is left to differ
+    alike = [plan for plan in plans if (plan.sex, plan.view) == ("M", "AP") and plan.age_years >= 18]
+    y_true, inspiration = [], []
+    for plan in alike:
+        rng = np.random.default_rng([plan.seed, 13, plan.index])
+        person = np.random.default_rng([plan.seed, 12, plan.person])
+        patient = PatientAnatomy.draw(plan.body_sex, min(plan.age_years, 92.0), person)
+        inspiration.append(_acquire(plan, patient, rng).inspiration)
+        y_true.append(int(plan.label))
+    assert min(sum(y_true), len(y_true) - sum(y_true)) > 30
+    found = auc_interval(y_true, inspiration)
+    assert found.low < 0.5 < found.high
 
 
 def test_metadata_without_its_tables_says_which(tmp_path):
