@@ -60,6 +60,19 @@ class StoreError(AuditError):
     """A run folder or cache cannot be used: read-only, held by another run, or of another study."""
 
 
+class StepError(AuditError):
+    """Steps of a run failed; its report is written all the same and shows what is missing.
+
+    Parameters
+    ----------
+    is_ours : whether one of them failed by a defect of ours, so that the exit code is 3
+    """
+
+    def __init__(self, message: str, *, is_ours: bool = False) -> None:
+        super().__init__(message)
+        self.exit_code = 3 if is_ours else 2
+
+
 class ReportError(AuditError):
     """A report cannot be rendered from what the run folder holds."""
 

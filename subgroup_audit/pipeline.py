@@ -25,7 +25,7 @@ from subgroup_audit.engine import (
     resolve_device,
     run_fits,
 )
-from subgroup_audit.errors import StoreError, TrainingError
+from subgroup_audit.errors import StepError, StoreError, TrainingError
 from subgroup_audit.report.paper_figures import ONE_COLUMN, layout_of
 from subgroup_audit.schema import CohortManifest
 from subgroup_audit.steps import Place, PlannedFit
@@ -34,6 +34,9 @@ from subgroup_audit.study import Study
 from subgroup_audit.watcher import Silence, Watcher
 
 FIT_KINDS = ("fits", "control fits")
+
+# Steps that a report does not read: it has their numbers through others.
+UNSHOWN = ("pixels", "copies", "predictions")
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class RunSummary:
     estimates: pd.DataFrame | None = None
     contrasts: pd.DataFrame | None = None
     failures: list[FitFailure] = field(default_factory=list)
+    broken: list[steps.StepFailure] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     n_fits_reused: int = 0
@@ -89,11 +93,14 @@ class RunSummary:
     @property
     def is_unchanged(self) -> bool:
         """Whether everything was found done."""
-        return not self.done and not self.n_fits_done and not self.failures
+        return not (self.done or self.n_fits_done or self.failures or self.broken)
 
 
 def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher | None = None) -> RunSummary:
     """The whole job: data, pixels, cohorts, fits, predictions, audit, report.
+
+    From the cohorts on, a step that fails leaves out only itself and what rests on it: the others go on, and the
+    report is written.
 
     Parameters
     ----------
@@ -105,22 +112,25 @@ def run_study(study: Study, place: Place, options: RunOptions, watcher: Watcher 
     ------
     AuditError
         Anything that the user can put right; what was finished by then is kept.
+    StepError
+        A step after the cohorts failed; the report shows what there is.
     """
     with RunFolder(place.out, study.study).held() as folder:
         run = _Run(study, place, options, folder, watcher or Silence())
         source, pixels, cohorts = run.data()
-        samples = run.step(steps.samples_step(study, cohorts, pixels), steps.draw_samples, source, cohorts)
-        fits, controls = run.fits(source, cohorts, pixels)
-        predictions = run.step(
-            steps.predictions_step(study, cohorts, fits), steps.gather_predictions, cohorts, *fits
-        )
-        audit = run.step(steps.audit_step(study, cohorts, predictions), steps.audit_cells, cohorts, predictions)
-        differences = run.step(steps.differences_step(study, cohorts), steps.compare_cohorts, cohorts)
-        performance = run.step(
-            steps.performance_step(study, cohorts, predictions), steps.measure_performance, cohorts, predictions
-        )
-        reasons = run.reasons(source, cohorts, predictions, audit, fits, controls)
-        run.report([source, cohorts, samples, *fits, audit, differences, performance, *reasons], predictions)
+        with run.surviving("samples"):
+            run.step(steps.samples_step(study, cohorts, pixels), steps.draw_samples, source, cohorts)
+        with run.surviving("differences"):
+            run.step(steps.differences_step(study, cohorts), steps.compare_cohorts, cohorts)
+        with run.surviving("fit"):
+            fits, controls = run.fits(source, cohorts, pixels)
+            with run.surviving("predictions"):
+                step = steps.predictions_step(study, cohorts, fits)
+                predictions = run.step(step, steps.gather_predictions, cohorts, *fits)
+                run.results(cohorts, predictions)
+                run.reasons(source, cohorts, predictions, fits, controls)
+        run.report()
+        run.raise_for_failures()
         return run.summary
 
 
@@ -154,6 +164,8 @@ class _Run:
     is_elsewhere: bool = False
     started: float = field(default_factory=time.time)
     summary: RunSummary = field(init=False)
+    finished: dict[str, Done] = field(default_factory=dict)
+    own_fits: list[Done] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.summary = RunSummary(self.folder.path / "report.html", self.folder.path)
@@ -188,7 +200,23 @@ class _Run:
             with self._timed(step.name), self.folder.writing(step) as work:
                 do(steps.Doing(self.study, self.place, work, inputs, self.watcher.advance, self.here))
             self.summary.done.append(step.name)
-        return self.folder.done(step)
+        self.finished[step.name] = self.folder.done(step)
+        return self.finished[step.name]
+
+    @contextmanager
+    def surviving(self, name: str) -> Iterator[None]:
+        """Note a failure of the step and go on after the block: what rests on the step stands within it.
+
+        What the machine refuses, such as a full disk, stops the run: it would stop the report too.
+        """
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001  a defect in one step must not cost the reader all the others
+            failure = steps.StepFailure.of(name, error)
+            self.summary.broken.append(failure)
+            self.watcher.say(f"Step '{name}' failed: {failure.message}")
 
     @contextmanager
     def _timed(self, name: str, total: int | None = None) -> Iterator[None]:
@@ -212,11 +240,18 @@ class _Run:
             jobs = steps.prepare_jobs(
                 self.study, self.place, self.folder, planned, manifest, source, device=self.device
             )
-            self._do_fits(jobs, len(planned[0]))
-        return self._finished(planned[0]), self._finished(planned[1])
+            try:
+                self._do_fits(jobs, len(planned[0]))
+            finally:  # the report of a run that stops here shows the curves of the fits that are done
+                self.own_fits = self._done(planned[0])
+        self.own_fits = self._finished(planned[0])
+        return self.own_fits, self._finished(planned[1])
+
+    def _done(self, planned: list[PlannedFit]) -> list[Done]:
+        return [self.folder.done(fit.step) for fit in planned if self.folder.is_done(fit.step)]
 
     def _finished(self, planned: list[PlannedFit]) -> list[Done]:
-        found = [self.folder.done(fit.step) for fit in planned if self.folder.is_done(fit.step)]
+        found = self._done(planned)
         if planned and not found:
             raise TrainingError(f"every fit failed; the first: {self.summary.failures[0].message}")
         return found
@@ -261,42 +296,41 @@ class _Run:
             self.folder.finish(job.step, job.work, seconds=seconds)
         self.summary.n_fits_done += 1
 
-    def reasons(
-        self,
-        source: Done,
-        cohorts: Done,
-        predictions: Done,
-        audit: Done,
-        fits: list[Done],
-        controls: list[Done],
-    ) -> list[Done]:
-        """Why there is a gap: scores checked, errors by person, waterfall and controls, causes, looks inside."""
-        study, scored = self.study, (cohorts, predictions, *fits, *controls)
-        order = self.step(
-            steps.order_step(source, cohorts, predictions, fits, controls), steps.check_fits, source, *scored
-        )
-        errors = self.step(
-            steps.errors_step(study, source, cohorts, predictions),
-            steps.count_errors,
-            source,
-            cohorts,
-            predictions,
-        )
-        diagnosis = self.step(
-            steps.diagnosis_step(study, cohorts, predictions, fits, controls), steps.diagnose, *scored
-        )
-        measured = (cohorts, predictions, order, audit, diagnosis)
-        causes = self.step(steps.causes_step(study, *measured), steps.find_causes, *measured)
-        seen = (source, cohorts, predictions)
-        inside = [
-            self.step(look.plan(study, self.here, *seen, fits), look.do, *seen, *fits)
-            for look in steps.looks_inside(study)
-        ]
-        return [order, errors, diagnosis, causes, *inside]
+    def results(self, cohorts: Done, predictions: Done) -> None:
+        """The audit's estimates and gaps, and curves and decisions by group."""
+        study, scored = self.study, (cohorts, predictions)
+        with self.surviving("audit"):
+            self.step(steps.audit_step(study, *scored), steps.audit_cells, *scored)
+        with self.surviving("performance"):
+            self.step(steps.performance_step(study, *scored), steps.measure_performance, *scored)
 
-    def report(self, shown: list[Done], predictions: Done) -> None:
+    def reasons(
+        self, source: Done, cohorts: Done, predictions: Done, fits: list[Done], controls: list[Done]
+    ) -> None:
+        """Why there is a gap: scores checked, errors by person, waterfall and controls, causes, looks inside."""
+        study, scored, seen = self.study, (cohorts, predictions, *fits, *controls), (source, cohorts, predictions)
+        with self.surviving("order"):
+            self.step(
+                steps.order_step(source, cohorts, predictions, fits, controls), steps.check_fits, source, *scored
+            )
+        with self.surviving("errors"):
+            self.step(steps.errors_step(study, *seen), steps.count_errors, *seen)
+        with self.surviving("diagnosis"):
+            step = steps.diagnosis_step(study, cohorts, predictions, fits, controls)
+            self.step(step, steps.diagnose, *scored)
+        measured = [self.finished[name] for name in ("order", "audit", "diagnosis") if name in self.finished]
+        if len(measured) == 3:
+            with self.surviving("causes"):
+                step = steps.causes_step(study, cohorts, predictions, *measured)
+                self.step(step, steps.find_causes, cohorts, predictions, *measured)
+        for name, look in steps.looks_inside(study):
+            with self.surviving(name):
+                self.step(look.plan(study, self.here, *seen, fits), look.do, *seen, *fits)
+
+    def report(self) -> None:
         """Render the report unless it is there already, and publish it at the top of the run folder."""
-        parts = steps.RunParts(self.study, shown, self.summary.failures)
+        shown = [done for name, done in self.finished.items() if name not in UNSHOWN] + self.own_fits
+        parts = steps.RunParts(self.study, shown, self.summary.failures, self.summary.broken)
         step = steps.report_step(parts)
         if self.folder.is_done(step) and self._is_published(step):
             self.watcher.reuse(step.name)
@@ -306,11 +340,25 @@ class _Run:
                 provenance = {**self._provenance(parts.fits), **steps.count_cohorts(parts.named("cohorts"))}
                 steps.write_report(parts, work, provenance)
             steps.publish_report(self.folder, step)
-            steps.publish_data(self.folder, parts, predictions)
+            steps.publish_data(self.folder, parts, self.finished.get("predictions"))
             self.summary.done.append(step.name)
             self._record(step, shown, provenance)
-        self.summary.estimates, self.summary.contrasts = steps.read_result_frames(parts.named("audit"))
+        if "audit" in self.finished:
+            self.summary.estimates, self.summary.contrasts = steps.read_result_frames(self.finished["audit"])
         self.summary.seconds = time.time() - self.started
+
+    def raise_for_failures(self) -> None:
+        """Raise `StepError` where a step failed: the report is there, but the run is not whole."""
+        broken = self.summary.broken
+        if not broken:
+            return
+        said = "; ".join(f"{failure.step}: {failure.message.rstrip('.')}" for failure in broken)
+        steps_failed = "1 step" if len(broken) == 1 else f"{len(broken)} steps"
+        raise StepError(
+            f"{steps_failed} of study '{self.study.study}' failed. {said}. What was finished is kept. The report "
+            f"shows what there is and what is missing: {self.summary.report}",
+            is_ours=any(failure.is_ours for failure in broken),
+        )
 
     def _is_published(self, step: Step) -> bool:
         """Whether the report at the top of the folder is this one, not that of another form of the study."""
@@ -339,6 +387,7 @@ class _Run:
                 "report": report.folder_name,
                 "steps": [done.step.folder_name for done in shown],
                 "failures": [vars(failure) for failure in self.summary.failures],
+                "broken": [vars(failure) for failure in self.summary.broken],
             }
         )
 
@@ -367,7 +416,8 @@ def render_again(path: Path, journal: str = ONE_COLUMN.name) -> Path:
     with RunFolder(path, study.study).held() as folder:
         found = [folder.find(name) for name in record["steps"]]
         failures = [FitFailure(**failure) for failure in record["failures"]]
-        parts = steps.RunParts(study, found, failures)
+        broken = [steps.StepFailure(**failure) for failure in record.get("broken", [])]
+        parts = steps.RunParts(study, found, failures, broken)
         step = steps.report_step(parts, journal)
         with folder.writing(step) as work:
             steps.write_report(parts, work, record["provenance"], journal)

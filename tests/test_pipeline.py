@@ -12,7 +12,7 @@ import pandas as pd
 import pydicom
 import pytest
 
-from subgroup_audit.errors import StoreError
+from subgroup_audit.errors import StatisticsError, StepError, StoreError
 from subgroup_audit.pipeline import RunOptions, RunSummary, render_again, run_study
 from subgroup_audit.plan import plan_run
 from subgroup_audit.schema import Predictions
@@ -23,7 +23,7 @@ from subgroup_audit.study import Study
 from subgroup_audit.study_file import load_study
 
 STEPS = [
-    *("source", "pixels", "copies", "cohorts", "samples", "predictions", "audit", "differences", "performance"),
+    *("source", "pixels", "copies", "cohorts", "samples", "differences", "predictions", "audit", "performance"),
     *("order", "errors", "diagnosis", "causes", "report"),
 ]
 
@@ -202,3 +202,58 @@ def test_the_record_names_the_steps_that_the_report_shows(finished: tuple[Study,
     assert record["study"] == "small"
     assert sum(name.startswith("fit-") for name in record["steps"]) == 3
     assert record["provenance"]["device"] == "cpu"
+
+
+def test_a_failed_audit_leaves_a_report_that_says_so(
+    finished: tuple[Study, Place, RunSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, place, _ = finished
+    changed = Study.model_validate({**study.model_dump(mode="json"), "analysis": {"n_resamples": 120}})
+
+    def refuse(doing: object) -> None:
+        raise StatisticsError(f"{place.cache}/pixels.npz: scores are not finite")
+
+    monkeypatch.setattr("subgroup_audit.steps.audit_cells", refuse)
+    report = place.out / "report.html"
+    with pytest.raises(StepError) as caught:
+        _again(changed, place)
+    assert str(caught.value) == (
+        f"1 step of study 'small' failed. audit: {place.cache}/pixels.npz: scores are not finite. What was "
+        f"finished is kept. The report shows what there is and what is missing: {report}"
+    )
+    assert caught.value.exit_code == 2
+    page = report.read_text(encoding="utf-8")
+    assert "No verdict" in page
+    assert "1 step of this run failed" in page
+    assert "estimates and gaps are missing: step &#39;audit&#39; failed. cache/pixels.npz: scores are not" in page
+    assert str(place.cache) not in page
+    assert "Curves and decisions by group" in page or "Where the gap comes from" in page
+    assert render_again(place.out).read_text(encoding="utf-8") == page
+    monkeypatch.undo()
+    assert "audit" in _again(changed, place).done
+    assert "No verdict" not in report.read_text(encoding="utf-8")
+
+
+def test_a_defect_in_several_steps_is_ours_and_costs_only_these(
+    finished: tuple[Study, Place, RunSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, place, _ = finished
+    changed = Study.model_validate({**study.model_dump(mode="json"), "analysis": {"confidence_level": 0.9}})
+
+    def break_down(doing: object) -> None:
+        raise ZeroDivisionError("float division by zero")
+
+    for name in ("measure_performance", "diagnose"):
+        monkeypatch.setattr(f"subgroup_audit.steps.{name}", break_down)
+    with pytest.raises(StepError) as caught:
+        _again(changed, place)
+    assert str(caught.value).startswith(
+        "2 steps of study 'small' failed. performance: internal error, ZeroDivisionError: float division by zero; "
+        "diagnosis: internal error, ZeroDivisionError: float division by zero."
+    )
+    assert caught.value.exit_code == 3
+    page = (place.out / "report.html").read_text(encoding="utf-8")
+    assert "The gap waterfall is missing: step &#39;diagnosis&#39; failed." in page
+    assert "No verdict" not in page
+    assert "Traceback (most recent call last)" in page
+    assert str(Path(__file__).parents[1]) not in page

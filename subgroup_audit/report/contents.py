@@ -62,7 +62,7 @@ FRAME_COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 # The steps whose failure explains why a part is absent, and what the page calls the part.
 PART_STEPS: Mapping[str, tuple[str, ...]] = {
-    "result": ("audit", "analysis", "estimate", "predict"),
+    "result": ("audit", "analysis", "estimate", "predict", "fit"),
     "history": ("fit", "train"),
     "flow": ("cohort", "eligib", "read", "pixel", "balance"),
     "ceiling": ("cohort", "balance"),
@@ -71,11 +71,11 @@ PART_STEPS: Mapping[str, tuple[str, ...]] = {
     "leakage": ("leakage", "cohort"),
     "image_level_leakage": ("leakage", "cohort"),
     "samples": ("sample", "pixel", "image"),
-    "waterfall": ("diagnosis", "fit", "train"),
-    "controls": ("diagnosis", "fit", "train"),
-    "causes": ("causes", "diagnosis", "fit"),
-    "encoding": ("encoding", "fit", "train"),
-    "saliency": ("saliency", "fit", "train"),
+    "waterfall": ("diagnosis", "predict", "fit", "train"),
+    "controls": ("diagnosis", "predict", "fit", "train"),
+    "causes": ("causes", "diagnosis", "audit", "order", "predict", "fit"),
+    "encoding": ("encoding", "predict", "fit", "train"),
+    "saliency": ("saliency", "predict", "fit", "train"),
     "performance": ("performance", "predict", "fit", "train"),
     "differences": ("differences", "cohort"),
 }

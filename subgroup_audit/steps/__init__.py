@@ -32,6 +32,7 @@ from subgroup_audit.steps.looks import LOOKS, looks_inside
 from subgroup_audit.steps.order import check_fits, order_step
 from subgroup_audit.steps.page import (
     RunParts,
+    StepFailure,
     count_cohorts,
     publish_data,
     publish_report,
@@ -54,6 +55,7 @@ __all__ = [
     "Place",
     "PlannedFit",
     "RunParts",
+    "StepFailure",
     "audit_cells",
     "audit_step",
     "build_cohorts",

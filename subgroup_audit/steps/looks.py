@@ -26,6 +26,6 @@ LOOKS: Mapping[str, Look] = {
 }
 
 
-def looks_inside(study: Study) -> list[Look]:
-    """The looks that the study asks for."""
-    return [look for name, look in LOOKS.items() if name in study.diagnose]
+def looks_inside(study: Study) -> list[tuple[str, Look]]:
+    """The looks that the study asks for, with their names."""
+    return [(name, look) for name, look in LOOKS.items() if name in study.diagnose]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from subgroup_audit.engine import FitFailure
-from subgroup_audit.errors import StoreError
+from subgroup_audit.errors import AuditError, StoreError
 from subgroup_audit.report import Problem, RunContents, Sample, render_report
 from subgroup_audit.report.paper_figures import ONE_COLUMN, layout_of
 from subgroup_audit.steps.causes import read_causes
@@ -34,12 +35,30 @@ PUBLISHED = ("report.html", "tables", "figures", "paper")
 
 
 @dataclass(frozen=True)
+class StepFailure:
+    """A step that failed: its name, one sentence, the traceback, and whether the fault is ours, not the user's."""
+
+    step: str
+    message: str
+    details: str
+    is_ours: bool
+
+    @classmethod
+    def of(cls, step: str, error: Exception) -> StepFailure:
+        """The failure that an exception is."""
+        is_ours = not isinstance(error, AuditError)
+        message = f"internal error, {type(error).__name__}: {error}" if is_ours else str(error)
+        return cls(step, message, "".join(traceback.format_exception(error)), is_ours)
+
+
+@dataclass(frozen=True)
 class RunParts:
-    """The finished steps that a report is made from; runs of older versions may lack some."""
+    """The finished steps that a report is made from; runs of older versions, and runs that failed, lack some."""
 
     study: Study
     finished: Sequence[Done]
     failures: Sequence[FitFailure]
+    broken: Sequence[StepFailure] = ()
 
     def named(self, name: str) -> Done:
         """The one step of this name; raises `StoreError` where the run has none."""
@@ -60,7 +79,8 @@ class RunParts:
 
 def report_step(parts: RunParts, journal: str = ONE_COLUMN.name) -> Step:
     """The report: depends on the whole study, on all that it shows, and on the journal that it is laid out for."""
-    settings = {"study": parts.study.model_dump_json(), "failures": [vars(failure) for failure in parts.failures]}
+    failed = [*parts.failures, *parts.broken]
+    settings = {"study": parts.study.model_dump_json(), "failures": [vars(failure) for failure in failed]}
     contents = {f"{i} {done.step.name}": _identity(done) for i, done in enumerate(parts.finished)}
     if journal != ONE_COLUMN.name:
         settings["journal"] = journal
@@ -72,9 +92,7 @@ def _identity(done: Done) -> str:
     return done.step.key if done.step.name == "fit" else done.content
 
 
-def write_report(
-    parts: RunParts, work: Path, provenance: dict[str, Any], journal: str = ONE_COLUMN.name
-) -> None:
+def write_report(parts: RunParts, work: Path, provenance: dict[str, Any], journal: str = ONE_COLUMN.name) -> None:
     """Render the report into `work`, with a copy of the numbers and of the study that they belong to."""
     render_report(gather_contents(parts, provenance), work, layout_of(journal))
     (work / "study.json").write_text(parts.study.model_dump_json(indent=2), encoding="utf-8")
@@ -89,8 +107,8 @@ def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
     ]
     return RunContents(
         study=parts.study,
-        result=read_result(parts.named("audit")),
-        history=read_history(parts.fits),
+        result=read_result(audit) if (audit := parts.find("audit")) else None,
+        history=read_history(parts.fits) if parts.fits else None,
         **read_frames(parts.named("cohorts").folder, DESIGN_FRAMES),
         **read_diagnosis(parts.find("diagnosis")),
         **read_order(parts.find("order")),
@@ -101,19 +119,34 @@ def gather_contents(parts: RunParts, provenance: dict[str, Any]) -> RunContents:
         **read_differences(parts.find("differences")),
         saliency=read_saliency(parts.find("saliency")),
         notes=tuple(dict.fromkeys(notes)),
-        samples=read_samples(parts.named("samples").folder),
-        problems=tuple(Problem(f"fit {f.label}", f.message, shorten_paths(f.details)) for f in parts.failures),
+        samples=read_samples(samples.folder) if (samples := parts.find("samples")) else (),
+        problems=problems_of(parts),
         provenance=provenance,
     )
 
 
-def shorten_paths(traceback: str) -> str:
-    """A traceback with each file's last two names alone: a report does not tell where a machine keeps its files.
+def problems_of(parts: RunParts) -> tuple[Problem, ...]:
+    """The steps that failed, then the fits, as the page tells of them."""
+    failed = [(failure.step, failure.message, failure.details) for failure in parts.broken]
+    failed += [(f"fit {failure.label}", failure.message, failure.details) for failure in parts.failures]
+    return tuple(
+        Problem(name, shorten_paths(message), shorten_paths(details)) for name, message, details in failed
+    )
+
+
+def shorten_paths(text: str) -> str:
+    """A message or traceback with the last two names of each file alone: a report tells of no machine's folders.
 
     >>> shorten_paths('File "/home/me/lib/subgroup_audit/engine.py", line 3')
     'File "subgroup_audit/engine.py", line 3'
+    >>> shorten_paths("data /srv/x/rsna/labels.csv: no column 'age'; 3/4 of C:\\\\d\\\\e\\\\f.csv")
+    "data rsna/labels.csv: no column 'age'; 3/4 of e/f.csv"
     """
-    return re.sub(r'File "[^"]*[/\\]([^"/\\]+[/\\][^"/\\]+)"', r'File "\1"', traceback)
+    return re.sub(
+        r"(?<![\w.:/\\])(?:[A-Za-z]:)?(?:[/\\][^\s/\\\"':;,]+)*[/\\]([^\s/\\\"':;,]+)[/\\]([^\s/\\\"':;,]+)",
+        r"\1/\2",
+        text,
+    )
 
 
 def read_history(fits: Sequence[Done]) -> pd.DataFrame:
@@ -146,19 +179,23 @@ def count_cohorts(cohorts: Done) -> dict[str, int]:
     return {"n_images": manifest["image_id"].nunique(), "n_patients": manifest["patient_id"].nunique()}
 
 
-def publish_data(folder: RunFolder, parts: RunParts, predictions: Done) -> None:
+def publish_data(folder: RunFolder, parts: RunParts, predictions: Done | None) -> None:
     """Copy the tables of images and persons to `data/`: apart from the report, since they name persons."""
     target = folder.path / "data"
     target.mkdir(exist_ok=True)
-    for origin in (
-        parts.named("cohorts").folder / "manifest.parquet",
-        parts.named("cohorts").folder / "exclusions.parquet",
-        predictions.folder / "predictions.parquet",
-        parts.named("errors").folder / "person_errors.parquet",
+    cohorts = parts.named("cohorts")
+    for done, name in (
+        (cohorts, "manifest.parquet"),
+        (cohorts, "exclusions.parquet"),
+        (predictions, "predictions.parquet"),
+        (parts.find("errors"), "person_errors.parquet"),
     ):
-        partial = target / f".{origin.name}"
-        shutil.copyfile(origin, partial)
-        partial.replace(target / origin.name)
+        if done is None:
+            (target / name).unlink(missing_ok=True)  # that of an earlier run does not belong to this report
+            continue
+        partial = target / f".{name}"
+        shutil.copyfile(done.folder / name, partial)
+        partial.replace(target / name)
 
 
 def publish_report(folder: RunFolder, step: Step) -> None:
