@@ -63,7 +63,7 @@ def rates_of(name: str, place: int) -> dict[str, float]:
 def is_plain(labels) -> bool:
     """Rows at AUC 0.8 or less with 20 of each class, where no interval needs to be wide.
 
-    Of 60 persons with half of them in either group, some 12 have a positive image in one; the bootstrap covers 93.5.
+    Of 60 persons, half of them in either group, some 12 have a positive image in one; the bootstrap covers 93.5.
     """
     text = " ".join(map(str, labels))
     return not any(mark in text for mark in ("0.95", "0.99", "10, 10", "10+", "3+3", "6+29", "60 50 %"))
