@@ -81,11 +81,11 @@ class RayCrew:
         over, _ = ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0.0)
         return [_ended(task, self._tasks.pop(task)) for task in over]
 
-    def dismiss(self) -> None:
+    def dismiss(self, *, is_over: bool) -> None:
         """Cancel what is not done, and leave the cluster if this joined it."""
         import ray
 
-        for task in self._tasks:
+        for task in [] if is_over else self._tasks:
             with suppress(Exception):
                 ray.cancel(task, force=True)
         if self._joined:

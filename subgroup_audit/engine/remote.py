@@ -42,8 +42,8 @@ class Crew(Protocol):
     def collect(self) -> list[Ended]:
         """The tasks that ended since this was asked last."""
 
-    def dismiss(self) -> None:
-        """Call back what was handed out and is not done."""
+    def dismiss(self, *, is_over: bool) -> None:
+        """Call back what was handed out, unless every fit is over and its tasks are about to end by themselves."""
 
 
 def do_errand(errand: Errand) -> tuple[FitFailure, ...]:

@@ -46,10 +46,13 @@ def run_fits(
     from subgroup_audit.engine.remote import Following
 
     crew = _crew(engine, device)
+    is_over = False
     try:
-        return Following(jobs, crew, keep_going, watcher, done).run()
+        failures = Following(jobs, crew, keep_going, watcher, done).run()
+        is_over = True
     finally:
-        crew.dismiss()
+        crew.dismiss(is_over=is_over)
+    return failures
 
 
 def _run_here(

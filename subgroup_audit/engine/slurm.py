@@ -101,9 +101,9 @@ class SlurmCrew:
         self._tasks = [pair for pair in self._tasks if pair not in over]
         return [_ended(task, names) for task, names in over]
 
-    def dismiss(self) -> None:
-        """Cancel what is not done."""
-        for task, _ in self._tasks:
+    def dismiss(self, *, is_over: bool) -> None:
+        """Cancel what is not done; tasks whose fits are over end by themselves."""
+        for task, _ in [] if is_over else self._tasks:
             with suppress(Exception):
                 task.cancel(check=False)
 
