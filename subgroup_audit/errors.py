@@ -49,7 +49,7 @@ class TrainingError(AuditError):
 
 
 class EngineError(AuditError):
-    """An engine, one of its options or a shard is unknown, its package is missing, or there is no plan to work on."""
+    """An engine, an option of it or a shard is unknown, a package is missing, or there is no plan to work on."""
 
 
 class StatisticsError(AuditError):
