@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,17 +36,20 @@ needs_ray = pytest.mark.skipif(
 
 
 class _Notes(Silence):
-    """Remembers what was said; acts once when a fit has done its first epochs."""
+    """Remembers what was said; acts once, when a fit of the plan has saved its first epochs."""
 
-    def __init__(self, act: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, planned: Any, act: Callable[[], None]) -> None:
         self.said: list[str] = []
+        self.planned = planned
         self.acts = [act]
 
     def say(self, message: str) -> None:
         self.said.append(message)
 
-    def fit_advanced(self, fit: str, epoch: float, epochs: int, images_per_second: float, note: str) -> None:
-        if epoch >= 1 and self.acts:
+    def fit_started(self, fit: str) -> None:
+        if self.acts:
+            while not list(self.planned.place.out.glob("work/fit-*/resume/state.pt")):
+                time.sleep(0.02)
             self.acts.pop()()
 
 
@@ -104,7 +108,7 @@ def test_a_task_that_is_pre_empted_is_requeued_and_goes_on(plan_small: Plan) -> 
         == []
     )
     planned = whole.copy("requeued")
-    watcher = _Notes(lambda: [os.kill(pid, signal.SIGUSR2) for pid in _holders(planned)] and None)
+    watcher = _Notes(planned, lambda: [os.kill(pid, signal.SIGUSR2) for pid in _holders(planned)] and None)
     assert _run(planned, "slurm", "executor=local", "tasks=1", watcher=watcher) == sorted(whole.scores())
     assert watcher.acts == []
     assert watcher.said == []
@@ -120,7 +124,7 @@ def test_a_task_that_is_killed_is_handed_out_again(plan_small: Plan) -> None:
         whole.jobs, device="cpu", workers=1, keep_going=False, watcher=Silence(), done=lambda job, seconds: None
     )
     planned = whole.copy("killed")
-    watcher = _Notes(lambda: [os.kill(pid, signal.SIGKILL) for pid in _holders(planned)] and None)
+    watcher = _Notes(planned, lambda: [os.kill(pid, signal.SIGKILL) for pid in _holders(planned)] and None)
     assert _run(planned, "slurm", "executor=local", "tasks=1", watcher=watcher) == sorted(whole.scores())
     assert "handing it out again" in watcher.said[0]
     assert max(_resumed(planned)) > 0
@@ -219,7 +223,7 @@ def test_a_node_killed_in_the_middle_costs_no_fit(plan_small: Plan, cluster: Any
     )
     planned = whole.copy("ray")
     node = next(iter(cluster.worker_nodes))
-    watcher = _Notes(lambda: cluster.remove_node(node, allow_graceful=False))
+    watcher = _Notes(planned, lambda: cluster.remove_node(node, allow_graceful=False))
     assert _run(planned, "ray", "gpus=0.5", watcher=watcher) == sorted(whole.scores())
     assert watcher.acts == []
     assert max(_resumed(planned)) > 0
