@@ -150,7 +150,7 @@ def _no_change_no_torch(study: Path) -> None:
         [sys.executable, "-c", code, *words], cwd=study.parent, capture_output=True, text=True, check=True
     )
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("Nothing changed: 12 steps and 2 fits reused (")
+    assert lines[0].startswith("Nothing changed: 14 steps and 2 fits reused (")
     assert lines[-1] == "False"
     assert report.stat().st_mtime_ns == before
 

@@ -230,7 +230,8 @@ def test_many_waterfalls_are_cut_and_the_page_says_so(contents: RunContents) -> 
 
 def test_the_section_stands_after_training_against_test(contents: RunContents) -> None:
     order = section_order(contents)
-    assert order[order.index("train_test") + 1] == "waterfall"
+    between = order[order.index("train_test") + 1 : order.index("waterfall")]
+    assert between in ([], ["published"])
     page = render(contents)
     assert '<section id="waterfall"' in page
     assert "Where the gap comes from" in page
