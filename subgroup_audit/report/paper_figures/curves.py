@@ -20,13 +20,14 @@ Tile = tuple[str, str, str]
 def curves_figure(panels: Sequence[CurvePanel], layout: Layout) -> Any:
     """AUC, accuracy and loss by epoch, a thin line per seed.
 
-    A row per cohort and a column per model and measure where every cohort has every one of them; otherwise, as in
-    a study that lists its fits, a tile per fit, its score above its loss.
+    A row per cohort and a column per model and measure where every cohort has every one of them and the width has
+    room for them; otherwise, as in a study that lists its fits, a tile per fit, its score above its loss.
     """
     tiles = list(dict.fromkeys(_tile(panel) for panel in panels))
     n_cohorts = len(distinct(panel.train_cohort for panel in panels))
     n_kinds = len({tile[1:] for tile in tiles})
-    if len(tiles) < n_cohorts * n_kinds:
+    n_columns = len({(panel.model, panel.recipe, panel.measure) for panel in panels})
+    if len(tiles) < n_cohorts * n_kinds or layout.widened().width / n_columns < NARROWEST:
         return _tiled(panels, tiles, layout)
     return _crossed(panels, layout)
 
