@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browsing import start_chromium
 from hypothesis import settings
 
 from subgroup_audit.datasets.phantom_design import PhantomDesign
@@ -74,3 +76,10 @@ def write_small_study() -> Callable[[Path, Path], Path]:
 def study_file(small_phantom: Path, tmp_path: Path, write_small_study: Callable[[Path, Path], Path]) -> Path:
     """A study file over the small phantom, in a folder of its own."""
     return write_small_study(tmp_path, small_phantom)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium without a screen, for all tests that look at a page."""
+    with start_chromium() as started:
+        yield started

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from browsing import (
     lowest_of_the_first_screen,
     open_page,
     scroll_through,
-    start_chromium,
 )
 
 from subgroup_audit.cli import main
@@ -134,13 +132,6 @@ def pages(
     for name, result in made.items():
         (folder / f"{name}.html").write_text(render_comparison(result), encoding="utf-8")
     return {name: folder / f"{name}.html" for name in made}
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium without a screen."""
-    with start_chromium() as started:
-        yield started
 
 
 @pytest.mark.browser

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from browsing import start_chromium
 from fabricated import HOSTILE, fabricated_contents
 
 from subgroup_audit.report import RunContents, render_report
@@ -47,10 +45,3 @@ def report(contents: RunContents, tmp_path_factory: pytest.TempPathFactory) -> P
 def hostile_report(hostile: RunContents, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The rendered report of the run with hostile names."""
     return render_report(hostile, tmp_path_factory.mktemp("hostile"))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium without a screen, for all tests that look at a page."""
-    with start_chromium() as started:
-        yield started
