@@ -65,7 +65,7 @@ def _drawing(layout: Layout) -> Iterator[None]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """A block without looking for garbage: figures are made of cycles, and the looking takes a fifth of the time."""
+    """A block without looking for garbage: figures are made of cycles, and the looking takes a fifth of it all."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
