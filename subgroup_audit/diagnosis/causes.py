@@ -9,7 +9,7 @@ planted, are in docs/diagnosis.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -139,9 +139,28 @@ def _overfitting(main: pd.DataFrame, margin: float, *, hidden: list[str]) -> _An
         said = f"Batch statistics may come first: recomputed, they change the AUC by {recomputed:+.3f}."
         return _Answer(cause, UNKNOWN_YET, said)
     step = main.loc["validation"].to_dict()
-    return _judged(
+    answer = _judged(
         cause, step, margin, sign=-1, said="From training images to validation persons the AUC changes by {size}."
     )
+    lasting = _fall_to_test(main)
+    if answer.verdict != FOUND or lasting is None or -lasting >= margin:
+        return answer
+    # few validation persons are easily a bad draw: what the weights know by heart is lost on any other persons
+    said = f"{answer.sentence} On the test persons it is only {lasting:+.3f}."
+    return replace(answer, verdict=NOT_FOUND, sentence=said)
+
+
+def _fall_to_test(main: pd.DataFrame) -> float | None:
+    """AUC of the own test minus that of the training images from which the step to validation starts."""
+    if "own test" not in main.index:
+        return None
+    reached, step, tested = (
+        _number(main.loc[stage, name])
+        for stage, name in (("validation", "auc"), ("validation", "change"), ("own test", "auc"))
+    )
+    if reached is None or step is None or tested is None:
+        return None
+    return tested - (reached - step)
 
 
 def _judged(cause: str, step: Mapping[Any, Any], margin: float, *, sign: int, said: str) -> _Answer:

@@ -13,7 +13,7 @@ from subgroup_audit.steps.results import read_result
 from subgroup_audit.store import Done, Step, read_frames, write_frames
 from subgroup_audit.study import Study
 
-CAUSES_VERSION = 2
+CAUSES_VERSION = 3
 
 
 def causes_step(study: Study, *inputs: Done) -> Step:

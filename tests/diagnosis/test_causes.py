@@ -28,12 +28,13 @@ STUDY = Study.model_validate(
 def waterfall(**changes: tuple[float, float, float]) -> pd.DataFrame:
     """A waterfall without a step, but for those named: change, low, high."""
     stages = ["while training", "evaluation mode", "recomputed", "validation", "own test"]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for position, stage in enumerate(stages):
         change, low, high = changes.get(stage.replace(" ", "_"), (0.0, -0.02, 0.02))
         blank = dict.fromkeys([column.name for column in WATERFALL_COLUMNS])
         rows.append(blank | FIT | {"position": position, "stage": stage, "test_group": "F", "reason": ""})
-        rows[-1] |= {"change": change, "low": low, "high": high}
+        level = rows[-2]["auc"] + change if len(rows) > 1 else 0.9
+        rows[-1] |= {"auc": level, "change": change, "low": low, "high": high}
     return pd.DataFrame(rows)
 
 
@@ -101,6 +102,19 @@ def test_a_step_is_named_where_its_interval_and_its_size_say_so(step, change, ca
     assert named(name_causes(STUDY, evidence(waterfall=waterfall(**{step: small})))) == []
     unsure = (change[0], -0.1 if change[0] > 0 else -0.7, 0.7 if change[0] > 0 else 0.1)
     assert named(name_causes(STUDY, evidence(waterfall=waterfall(**{step: unsure})))) == []
+
+
+def test_a_fall_to_validation_persons_that_test_persons_do_not_share_is_not_overfitting() -> None:
+    cause = "overfitting: the training persons are known by heart"
+    bad_draw = waterfall(validation=(-0.06, -0.11, -0.01), own_test=(0.04, -0.01, 0.09))
+    found = name_causes(STUDY, evidence(waterfall=bad_draw)).set_index("cause")
+    assert found.loc[cause, "verdict"] == "not found"
+    assert found.loc[cause, "sentence"] == (
+        "From training images to validation persons the AUC changes by -0.060 (-0.110 to -0.010). On the test "
+        "persons it is only -0.020."
+    )
+    lasting = waterfall(validation=(-0.06, -0.11, -0.01), own_test=(0.0, -0.05, 0.05))
+    assert named(name_causes(STUDY, evidence(waterfall=lasting))) == [cause]
 
 
 def test_batch_statistics_hide_overfitting() -> None:
