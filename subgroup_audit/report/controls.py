@@ -327,7 +327,8 @@ def image_level_sentences(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     if not known:
         return ("What a split by image adds cannot be told: no cell could be estimated.",)
     parts = [
-        f"{place} the split by image changes the AUC by {_span(found)}, told from zero in {_told_words(found)}"
+        f"{place} the split by image changes the AUC by {_span(found)} "
+        f"(the interval leaves out zero in {_told_words(found)})"
         for place, found in (("on the group that was trained on (the diagonal)", same), ("on other groups", other))
         if found
     ]
@@ -355,8 +356,14 @@ def _leak_words(same: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, 
         where = " It reaches other groups too, as where cohorts share persons." if gains(other) else ""
         return f"A split by image overstates the AUC of {whose}.{where}"
     if gains(other):
-        return "A gain is told from zero on other groups only, which persons in two splits do not explain well."
-    return "No gain is told from zero, which is not evidence that persons in two splits do no harm."
+        return (
+            "Only on other groups does the interval of a gain leave out zero, which persons in two "
+            "splits do not explain well."
+        )
+    return (
+        "No gain has an interval that leaves out zero, which is not evidence that persons in two "
+        "splits do no harm."
+    )
 
 
 def amounts_sentence(kind: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -372,7 +379,7 @@ def _persons_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
     row = rows[-1]
     first = f"{percent(row['amount'])} of the persons against all of them: {_size(row)}."
     if not is_told(row):
-        return f"{first} Not told from zero: whether more persons would help is open."
+        return f"{first} The interval includes zero: whether more persons would help is open."
     if row["change"] < 0:
         return f"{first} The further persons helped, and more may."
     return f"{first} Fewer persons did better here, which more seeds would have to confirm."
@@ -384,7 +391,7 @@ def _noise_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
     row = told[0] if told else rows[-1]
     first = f"{percent(row['amount'])} wrong labels: {_size(row)}."
     if not told:
-        return f"{first} Not told from zero: what wrong labels cost is open."
+        return f"{first} The interval includes zero: what wrong labels cost is open."
     if row["change"] < 0:
         return f"{first} They cost AUC."
     return f"{first} Wrong labels did better here, which more seeds would have to confirm."

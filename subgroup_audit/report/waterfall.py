@@ -293,7 +293,7 @@ def _whole_interval(main: Sequence[Mapping[str, Any]]) -> str:
     whole = whole_way(main)
     if whole is None or not is_number(whole["low"]):
         return ""
-    told = "" if is_told(whole) else ", not told from zero"
+    told = "" if is_told(whole) else ", zero included"
     mark = ", a description" if is_description(whole) else ""
     return f"; interval of the change {interval(whole['low'], whole['high'], with_signs=True)}{told}{mark}"
 
@@ -316,14 +316,18 @@ def _largest_step(main: Sequence[Mapping[str, Any]]) -> str:
         return ""
     told = [row for row in steps if is_told(row)]
     if not told:
-        return f"No step on the way is told from zero. The largest is {_step_words(steps[0])}."
-    sentence = f"The largest step that is told from zero is {_step_words(told[0])}"
+        return f"No step has an interval that leaves out zero. The largest is {_step_words(steps[0])}."
+    sentence = f"The largest step whose interval leaves out zero is {_step_words(told[0])}"
     changes = WHAT_CHANGES.get(str(told[0]["stage"]), "")
     explained = f": {changes}." if changes and not _skips(told[0]) else "."
     unknown = steps[0] if not is_told(steps[0]) else None
-    larger = f" A larger one, {_step_words(unknown)}, is not told from zero." if unknown is not None else ""
+    larger = (
+        f" A larger one, {_step_words(unknown)}, has an interval that includes zero."
+        if unknown is not None
+        else ""
+    )
     also = listed([_step_words(row) for row in told[1:]])
-    return f"{sentence}{explained}{larger}{f' Also told from zero: {also}.' if also else ''}"
+    return f"{sentence}{explained}{larger}{f' Also without zero: {also}.' if also else ''}"
 
 
 def _skips(row: Mapping[str, Any]) -> bool:
@@ -371,7 +375,7 @@ def reading_of_stage(stage: Stage) -> str:
         return f"{stage.label}: not estimable. {row['reason']}".strip()
     if stage.is_whole:
         told, mark = (
-            "" if stage.is_told else ", not told from zero",
+            "" if stage.is_told else ", zero included",
             ", a description" if stage.is_description else "",
         )
         return f"{stage.label}, {stage.note}: {_size(row)}{told}{mark}."
@@ -379,6 +383,6 @@ def reading_of_stage(stage: Stage) -> str:
     level = f"{stage.label}: AUC {decimal(row['auc'])}, interval {limits}."
     if not is_number(row["change"]):
         return level
-    told = "" if stage.is_told else ", not told from zero"
+    told = "" if stage.is_told else ", zero included"
     mark = ", a description" if stage.is_description else ""
     return f"{level} Step {_size(row)}{told}{mark}."

@@ -147,12 +147,18 @@ LEAKS = [
     (
         [0.01, 0.02],
         [0.06, 0.0],
-        "A gain is told from zero on other groups only, which persons in two splits do not explain well.",
+        (
+            "Only on other groups does the interval of a gain leave out zero, which persons in two "
+            "splits do not explain well."
+        ),
     ),
     (
         [0.01, 0.02],
         [0.01, 0.0],
-        "No gain is told from zero, which is not evidence that persons in two splits do no harm.",
+        (
+            "No gain has an interval that leaves out zero, which is not evidence that persons in two "
+            "splits do no harm."
+        ),
     ),
 ]
 
@@ -169,16 +175,17 @@ def test_leakage_is_said_of_the_cells_where_it_is_shown(
 def test_diagonal_and_off_diagonal_are_named() -> None:
     rows = [cell("F", "F", 0.8, 0.1), cell("M", "M", 0.8, 0.02), cell("F", "M", 0.8, -0.01)]
     assert image_level_sentences(rows)[0] == (
-        "On the group that was trained on (the diagonal) the split by image changes the AUC by +0.020 to +0.100, "
-        "told from zero in 1 of 2 cells; on other groups the split by image changes the AUC by −0.010, told from "
-        "zero in 0 of 1 cell."
+        "On the group that was trained on (the diagonal) the split by image changes the AUC by +0.020 to +0.100 "
+        "(the interval leaves out zero in 1 of 2 cells); on other groups the split by image changes the AUC by "
+        "−0.010 (the interval leaves out zero in 0 of 1 cell)."
     )
 
 
 def test_fewer_persons_and_wrong_labels_say_what_is_told_from_zero() -> None:
     quarter, half = cell("F", "F", 0.7, -0.1, amount=0.25), cell("F", "F", 0.76, -0.03, amount=0.5)
     assert amounts_sentence("learning_curve", [half, quarter]) == (
-        "50 % of the persons against all of them: −0.030, interval −0.070 to +0.010. Not told from zero: whether "
+        "50 % of the persons against all of them: −0.030, interval −0.070 to +0.010. The interval "
+        "includes zero: whether "
         "more persons would help is open."
     )
     assert amounts_sentence("learning_curve", [quarter]).endswith("The further persons helped, and more may.")
@@ -188,7 +195,7 @@ def test_fewer_persons_and_wrong_labels_say_what_is_told_from_zero() -> None:
         "20 % wrong labels: −0.100, interval −0.140 to −0.060. They cost AUC."
     )
     assert amounts_sentence("label_noise", [little]).endswith(
-        "Not told from zero: what wrong labels cost is open."
+        "The interval includes zero: what wrong labels cost is open."
     )
 
 

@@ -70,9 +70,10 @@ OVERFITTED = fall([0.90, 0.93, 0.93, 0.80, 0.79], others=[("M", 0.70, 0.03), ("a
 def test_the_largest_step_told_from_zero_is_named_with_what_changes_there() -> None:
     assert waterfall_sentences(OVERFITTED) == (
         "From the training log to the test of F the AUC falls by 0.110 (0.900 to 0.790).",
-        "The largest step that is told from zero is the one from training images to validation persons (−0.130, "
+        "The largest step whose interval leaves out zero is the one from training images to "
+        "validation persons (−0.130, "
         "interval −0.150 to −0.110, a description): the images change from those that the weights were fitted to, "
-        "to those of other persons. Also told from zero: the one from training to evaluation mode (+0.030, "
+        "to those of other persons. Also without zero: the one from training to evaluation mode (+0.030, "
         "interval +0.010 to +0.050, a description).",
         "Against the test of F the AUC is lower on the test of M (−0.090, interval −0.120 to −0.060) and not told "
         "from it on the test of all.",
@@ -111,14 +112,15 @@ def test_a_whole_way_that_is_not_told_from_zero_says_so() -> None:
     rows[4] |= {"whole_change": -0.11, "whole_low": -0.24, "whole_high": 0.02}
     assert waterfall_sentences(rows)[0] == (
         "From the training log to the test of F the AUC falls by 0.110 (0.900 to 0.790; interval of the change "
-        "−0.240 to +0.020, not told from zero, a description)."
+        "−0.240 to +0.020, zero included, a description)."
     )
 
 
 def test_where_no_step_is_told_from_zero_that_is_said() -> None:
     rows = fall([0.90, 0.91, 0.91, 0.86, 0.87], widths=(0, 0.02, 0.01, 0.09, 0.09))
     assert waterfall_sentences(rows)[1] == (
-        "No step on the way is told from zero. The largest is the one from training images to validation persons "
+        "No step has an interval that leaves out zero. The largest is the one from training images "
+        "to validation persons "
         "(−0.050, interval −0.140 to +0.040, a description)."
     )
 
@@ -129,7 +131,7 @@ def test_a_larger_step_that_is_not_told_from_zero_is_not_passed_over() -> None:
     assert said[0] == "From the training log to the test of F the AUC rises by 0.020 (0.880 to 0.900)."
     assert said[1].endswith(
         "A larger one, the one from training images to validation persons (−0.060, interval −0.140 to +0.020, a "
-        "description), is not told from zero."
+        "description), has an interval that includes zero."
     )
 
 
@@ -151,7 +153,7 @@ def test_without_validation_the_step_is_one_from_training_images_and_explains_no
     stages = ("while training", "evaluation mode", "own test")
     rows = fall([0.9, 0.9, 0.7], widths=(0, 0.02, 0.02), stages=stages)
     assert waterfall_sentences(rows)[1] == (
-        "The largest step that is told from zero is the one from training images to test persons (−0.200, "
+        "The largest step whose interval leaves out zero is the one from training images to test persons (−0.200, "
         "interval −0.220 to −0.180, a description)."
     )
 
@@ -184,8 +186,7 @@ def test_steps_join_their_levels_and_other_groups_hang_from_the_own_test(content
     assert [stage.is_told for stage in stages] == [False, True, False, True, False, True, False]
     assert [stage.is_description for stage in stages] == [True, True, True, True, False, False, False]
     assert reading_of_stage(second) == (
-        "Test of all: AUC 0.780, interval 0.740 to 0.810. Step −0.010, interval −0.040 to +0.020, "
-        "not told from zero."
+        "Test of all: AUC 0.780, interval 0.740 to 0.810. Step −0.010, interval −0.040 to +0.020, zero included."
     )
 
 
