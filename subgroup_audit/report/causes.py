@@ -45,10 +45,16 @@ def causes_sentence(frame: pd.DataFrame | None, study: Study) -> str:
     named = named_causes(frame, study)
     if not named:
         return ""
-    found = [isolated(cause.cause) for cause in named if cause.verdict == "found"]
+    found = [_counted(cause) for cause in named if cause.verdict == "found"]
     if found:
         return f"Named as {'cause' if len(found) == 1 else 'causes'}: {'; '.join(found)}."
     return f"None of {len(named)} causes that were asked for is to be seen in these data."
+
+
+def _counted(cause: NamedCause) -> str:
+    """The cause, and in how many of the kinds of fit that were asked: one of many is easily chance."""
+    n_asked = len(cause.rows)
+    return isolated(cause.cause) + (f" (in {cause.n_found} of {n_asked} kinds of fit)" if n_asked > 1 else "")
 
 
 def _named(cause: str, rows: list[dict[str, Any]], study: Study) -> NamedCause:

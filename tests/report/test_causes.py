@@ -49,7 +49,7 @@ def test_found_causes_come_first_with_the_strongest_evidence(frame: pd.DataFrame
 
 
 def test_the_first_screen_names_what_was_found(frame: pd.DataFrame) -> None:
-    assert causes_sentence(frame, STUDY) == "Named as cause: overfitting."
+    assert causes_sentence(frame, STUDY) == "Named as cause: overfitting (in 2 of 2 kinds of fit)."
     none = frame[frame["verdict"] != "found"]
     assert causes_sentence(none, STUDY) == "None of 2 causes that were asked for is to be seen in these data."
     assert causes_sentence(None, STUDY) == ""
