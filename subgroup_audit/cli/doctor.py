@@ -26,7 +26,7 @@ def doctor(cache: CacheFolder = None) -> None:
     typer.echo(
         f"subgroup_audit {version('subgroup-audit')}, Python {platform.python_version()}, {platform.platform()}"
     )
-    for name in ("torch", "torchvision", "timm", "pandas", "scikit-learn", "pydicom", "plotly"):
+    for name in ("torch", "torchvision", "timm", "pandas", "scikit-learn", "pydicom", "matplotlib"):
         try:
             typer.echo(f"  {name} {version(name)}")
         except PackageNotFoundError:
