@@ -37,7 +37,7 @@ def order_sentence(order_check: pd.DataFrame | None) -> str:
     fits = "the fit" if len(checked) == 1 else f"each of {count(len(checked))} fits"
     return (
         f"Scores and labels belong together: {plural(n, 'test image')} of {fits} predicted again from the "
-        f"weights, largest difference {_small(largest)}.{rest}"
+        f"weights, largest difference {small(largest)}.{rest}"
     )
 
 
@@ -59,10 +59,10 @@ def fit_words(row: Mapping[str, Any]) -> str:
     return f"{name} / seed {count(row['seed'])}{control}"
 
 
-def _small(value: float) -> str:
+def small(value: float) -> str:
     """A small number in one figure.
 
-    >>> _small(0.0), _small(1.19e-7), _small(0.25)
+    >>> small(0.0), small(1.19e-7), small(0.25)
     ('0', '1e-7', '0.2')
     """
     return f"{value:.0e}".replace("e-0", "e-") if 0 < value < 0.001 else f"{value:.1g}"
@@ -79,9 +79,7 @@ def order_rows(order_check: pd.DataFrame | None) -> list[dict[str, Any]]:
         {
             **row,
             "fit": fit_words(row),
-            "difference": _small(float(row["largest_difference"]))
-            if is_number(row["largest_difference"])
-            else "–",
+            "difference": small(float(row["largest_difference"])) if is_number(row["largest_difference"]) else "–",
         }
         for row in rows_of(order_check)
     ]

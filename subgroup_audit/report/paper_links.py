@@ -11,16 +11,17 @@ from subgroup_audit.report.checklists import CHECKLISTS, filled_items
 from subgroup_audit.report.contents import RunContents
 from subgroup_audit.report.paper_figures import Layout, figure_makers
 from subgroup_audit.report.results_text import results_paragraphs
-from subgroup_audit.report.tables import CAPTIONS, PAPER_TABLES
+from subgroup_audit.report.tables import CAPTIONS, MAIN_TABLES, PAPER_TABLES
 
 
 @dataclass(frozen=True)
 class TableLinks:
-    """A table by the name of its files, what it shows, and whether it is laid out for a paper."""
+    """A table by the name of its files, what it shows, whether it is laid out for a paper, and usually printed."""
 
     name: str
     caption: str
     is_for_paper: bool
+    is_main: bool
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ def paper_links(contents: RunContents, tables: Mapping[str, pd.DataFrame], layou
     filled = filled_items(contents)
     return PaperLinks(
         results=tuple(results_paragraphs(contents)),
-        tables=tuple(TableLinks(name, CAPTIONS.get(name, ""), name in PAPER_TABLES) for name in named),
+        tables=tuple(
+            TableLinks(name, CAPTIONS[name], name in PAPER_TABLES, name in MAIN_TABLES) for name in named
+        ),
         figures=tuple(figure_makers(contents, layout)),
         checklists=tuple(
             ChecklistLink(file, checklist.title, filled[file], len(checklist.items))

@@ -12,6 +12,8 @@ import pandas as pd
 from subgroup_audit.report.numerals import ABSENT
 
 LONG_TABLE = 40
+# Text longer than this many letters is set in lines of a column of this width.
+LONG_TEXT, TEXT_WIDTH = 48, "55mm"
 # A cell of a column that siunitx can align at its decimal mark; thousands are separated by commas.
 NUMBER = re.compile(r"[+−-]?\d[\d,]*(\.\d+)?")
 LATEX_MARKS = {
@@ -97,7 +99,8 @@ def to_latex(
 
     With siunitx, columns of numbers are aligned at their decimal mark; without, they are set as text.
     """
-    columns = [_column(shown.iloc[:, i].tolist()) if with_siunitx else "l" for i in range(shown.shape[1])]
+    cells = [shown.iloc[:, i].tolist() for i in range(shown.shape[1])]
+    columns = [_column(texts) if with_siunitx else _text_column(texts) for texts in cells]
     heads = [rf"{{{latex_text(str(name))}}}" if with_siunitx else latex_text(str(name)) for name in shown.columns]
     lines = [
         " & ".join(_latex_cell(cell, column) for cell, column in zip(line, columns, strict=True)) + r" \\"
@@ -122,7 +125,7 @@ def _column(cells: Sequence[str]) -> str:
     """The column's type: siunitx's S with room for its numbers, or text."""
     numbers = [cell for cell in cells if NUMBER.fullmatch(cell)]
     if not numbers or any(cell != ABSENT and cell not in numbers for cell in cells):
-        return "l"
+        return _text_column(cells)
     sign = "+" if any(cell[0] in "+−-" for cell in numbers) else ""
     parts = [cell.lstrip("+−-").replace(",", "").partition(".") for cell in numbers]
     whole, decimals = max(len(part[0]) for part in parts), max(len(part[2]) for part in parts)
@@ -130,9 +133,13 @@ def _column(cells: Sequence[str]) -> str:
     return f"S[table-format={sign}{whole}{f'.{decimals}' if decimals else ''}{plus}]"
 
 
+def _text_column(cells: Sequence[str]) -> str:
+    return f"p{{{TEXT_WIDTH}}}" if any(len(cell) > LONG_TEXT for cell in cells) else "l"
+
+
 def _latex_cell(cell: str, column: str) -> str:
     """The cell as its column wants it: a bare number for siunitx, anything else as text."""
-    if column == "l":
+    if not column.startswith("S"):
         return latex_text(cell)
     return cell.replace("−", "-").replace(",", "") if NUMBER.fullmatch(cell) else rf"{{{latex_text(cell)}}}"
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from subgroup_audit.report.cohort_figures import table1_cell
 from subgroup_audit.report.composition import composition
 from subgroup_audit.report.contents import RunContents, rows_of
-from subgroup_audit.report.fit_table import fit_line, fit_table
-from subgroup_audit.report.gaps import comparison_label, ranked
+from subgroup_audit.report.fit_table import fit_table
+from subgroup_audit.report.gaps import ranked
 from subgroup_audit.report.matrix import matrix_cells
-from subgroup_audit.report.numerals import ABSENT, count, decimal, interval, is_number, p_value, percent, signed
-from subgroup_audit.report.published import published_line, published_table
-from subgroup_audit.report.survival import way_words
+from subgroup_audit.report.paper_lines import LINES
+from subgroup_audit.report.published import published_table
 from subgroup_audit.report.table_formats import markdown_text, to_html, to_latex, to_markdown
 from subgroup_audit.report.table_notes import with_notes
-from subgroup_audit.report.waterfall import is_description, stage_words
 
 CAPTIONS: Mapping[str, str] = {
     "matrix": "AUC of every training cohort on every test group, test split.",
@@ -33,10 +29,13 @@ CAPTIONS: Mapping[str, str] = {
     "encoding": "How well linear probes tell attributes from the features that enter the head.",
     "advantage": "How much of the model's AUC an attribute explains.",
     "performance": "Decisions at the operating point, calibration and average precision by group.",
-    "performance_gaps": "Differences of these numbers between groups, descriptive.",
+    "performance_gaps": "Decisions and calibration: differences between groups, descriptive.",
     "performance_curves": "ROC, precision-recall and calibration curves by group.",
     "operating_points": "The operating point of every fit.",
     "differences": "Standardised mean differences between cohorts.",
+    "estimates": "Every estimate of the audit, of all splits.",
+    "heat_maps": "Images behind the mean heat maps.",
+    "box_heat": "Heat inside annotated boxes, of trained and untrained networks.",
     "composition": "AUC by the share of a group in training.",
     "fit_summary": "Time and accuracy of every fit, with reported figures.",
     "published": "Published figures beside this run's.",
@@ -51,19 +50,28 @@ CAPTIONS: Mapping[str, str] = {
     "same_scores": "Fits that have scored every image alike.",
     "error_counts": "Errors by person: counts by fit and test group.",
 }
-# The tables that a paper shows; the others are written as CSV and Parquet alone.
-PAPER_TABLES = (
+# Tables of the points and epochs that figures draw: CSV and Parquet alone, since nobody prints them.
+DRAWN_TABLES = ("performance_curves", "history")
+# All others are laid out for a paper, in this order.
+PAPER_TABLES = tuple(LINES)
+# What papers usually print; the page folds the others.
+MAIN_TABLES = (
     "matrix",
     "gaps",
     "spreads",
     "case_mix",
+    "performance",
+    "performance_gaps",
+    "composition",
     "waterfall",
     "controls",
+    "encoding",
+    "advantage",
     "fits",
     "fit_summary",
+    "published",
     "table1",
     "flow",
-    "published",
     "leakage",
 )
 
@@ -128,7 +136,7 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]
 
 def paper_files(name: str, frame: pd.DataFrame) -> dict[str, str]:
     """A paper's table in every format, by file name: what all rows share stands in its notes, not in columns."""
-    shown, notes = with_notes(paper_table(name, frame), frame)
+    shown, notes = with_notes(paper_table(name, frame), frame, name)
     caption, label = CAPTIONS[name], name.replace("_", "-")
     said = "".join(f"\n{markdown_text(note)}\n" for note in notes)
     return {
@@ -146,177 +154,5 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 def paper_table(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """The frame as text with rounded numbers and headings in words; one of `PAPER_TABLES`."""
-    makers: Mapping[str, Callable[[dict[str, Any]], dict[str, str]]] = {
-        "matrix": _matrix_line,
-        "gaps": _gap_line,
-        "spreads": _spread_line,
-        "case_mix": _case_mix_line,
-        "waterfall": _waterfall_line,
-        "controls": _control_line,
-        "fits": _fit_line,
-        "fit_summary": fit_line,
-        "table1": _table1_line,
-        "flow": _flow_line,
-        "published": published_line,
-        "leakage": _leakage_line,
-    }
-    lines = [makers[name](row) for row in rows_of(frame)]
+    lines = [LINES[name](row) for row in rows_of(frame)]
     return pd.DataFrame(lines, columns=list(lines[0]) if lines else ["(empty)"]).astype("str")
-
-
-def _fit_names(row: dict[str, Any]) -> dict[str, str]:
-    names = {"finding": "Finding", "model": "Model", "recipe": "Recipe"}
-    return {heading: str(row[name]) for name, heading in names.items()}
-
-
-def _matrix_line(row: dict[str, Any]) -> dict[str, str]:
-    return {
-        **_fit_names(row),
-        "Trained on": str(row["train_cohort"]),
-        "Tested on": str(row["test_group"]),
-        "AUC": decimal(row["estimate"]),
-        "Interval": interval(row["low"], row["high"]),
-        "Bootstrap interval": interval(row["bootstrap_low"], row["bootstrap_high"]),
-        "SE": decimal(row["standard_error"]),
-        "SE, patients alone": decimal(row["patient_se"]),
-        "SD between seeds": decimal(row["seed_sd"]) if row["n_seeds"] > 1 else "one seed",
-        "Persons": count(row["n_patients"]),
-        "Positive": count(row["n_positive"]),
-        "Negative": count(row["n_negative"]),
-        "Status": str(row["status"]),
-    }
-
-
-def _gap_line(row: dict[str, Any]) -> dict[str, str]:
-    kinds = {
-        "subgroup_gap": "subgroup",
-        "transfer_gap": "transfer",
-        "generalization_gap": "train/test",
-        "gap_of_gaps": "gap of gaps",
-    }
-    return {
-        "Gap": kinds.get(row["kind"], str(row["kind"])),
-        **_fit_names(row),
-        "Comparison": comparison_label(row),
-        "Difference": signed(row["estimate"]),
-        "Interval": interval(row["low"], row["high"], with_signs=True),
-        "Bootstrap interval": interval(row["bootstrap_low"], row["bootstrap_high"], with_signs=True),
-        "p": p_value(row["p_value"]),
-        "p adjusted": p_value(row["p_adjusted"]),
-        "p permutation": p_value(row["p_permutation"]),
-        "Verdict": str(row["verdict"]),
-    }
-
-
-def _case_mix_line(row: dict[str, Any]) -> dict[str, str]:
-    label, _ = way_words(row)
-    return {
-        **_fit_names(row),
-        "Comparison": comparison_label({**row, "kind": "subgroup_gap"}),
-        "Mix": label,
-        "Made equal": str(row["held_equal"]) or ABSENT,
-        "Difference": signed(row["estimate"]),
-        "Interval": interval(row["low"], row["high"], with_signs=True),
-        "Change": signed(row["change"]),
-        "Interval of the change": interval(row["change_low"], row["change_high"], with_signs=True),
-        "Effective images": count(row["n_effective"]),
-        "Verdict": str(row["verdict"]),
-    }
-
-
-def _spread_line(row: dict[str, Any]) -> dict[str, str]:
-    return {
-        **_fit_names(row),
-        "Trained on": str(row["train_cohort"]),
-        "Attribute": str(row["attribute"]),
-        "Groups": str(row["groups"]),
-        "Worst group": str(row["worst_group"]),
-        "Its AUC": decimal(row["worst_estimate"]),
-        "Limits": interval(row["worst_low"], row["worst_high"]),
-        "Range": decimal(row["range"]),
-        "Limits of the range": interval(row["range_low"], row["range_high"]),
-        "SD less chance": decimal(row["corrected_sd"]),
-        "p of all equal": p_value(row["p_equality"]),
-    }
-
-
-def _waterfall_line(row: dict[str, Any]) -> dict[str, str]:
-    return {
-        **_fit_names(row),
-        "Trained on": str(row["train_cohort"]),
-        "Stage": stage_words(row)[0],
-        "AUC": decimal(row["auc"]),
-        "Interval": interval(row["auc_low"], row["auc_high"]),
-        "Step": signed(row["change"]),
-        "Interval of the step": interval(row["low"], row["high"], with_signs=True),
-        "Persons": count(row["n_patients"]),
-        "Read as": "description" if is_description(row) else "estimate",
-    }
-
-
-def _control_line(row: dict[str, Any]) -> dict[str, str]:
-    return {
-        **_fit_names(row),
-        "Control": str(row["words"]),
-        "Trained on": str(row["train_cohort"]),
-        "Tested on": str(row["test_group"]),
-        "AUC": decimal(row["auc"]),
-        "Interval": interval(row["auc_low"], row["auc_high"]),
-        "Own AUC": decimal(row["usual_auc"]),
-        "Change": signed(row["change"]),
-        "Interval of the change": interval(row["low"], row["high"], with_signs=True),
-        "Persons": count(row["n_patients"]),
-    }
-
-
-def _fit_line(row: dict[str, Any]) -> dict[str, str]:
-    return {
-        **_fit_names(row),
-        "Seed": str(row["seed"]),
-        "Trained on": str(row["train_cohort"]),
-        "Split": str(row["split"]),
-        "Scored on": str(row["test_group"]),
-        "AUC": decimal(row["auc"]),
-    }
-
-
-def _table1_line(row: dict[str, Any]) -> dict[str, str]:
-    text, difference, _ = table1_cell(row)
-    return {
-        "Cohort": str(row["cohort"]),
-        "Split": str(row["split"]),
-        "Variable": _words(row["variable"]),
-        "Level": _words(row["level"]),
-        "n (%) or mean ± SD": text,
-        "SMD": difference or ABSENT,
-    }
-
-
-def _flow_line(row: dict[str, Any]) -> dict[str, str]:
-    return {
-        "Cohort": _words(row["cohort"]) or "all",
-        "Step": _words(row["step"]),
-        "Reason": _words(row["reason"]),
-        "Images out": count(row["n_images"]),
-        "Persons out": count(row["n_patients"]),
-        "Images left": count(row["left_images"]),
-        "Persons left": count(row["left_patients"]),
-    }
-
-
-def _leakage_line(row: dict[str, Any]) -> dict[str, str]:
-    share = row["share_of_test_images_of_seen_persons"]
-    return {
-        "Trained on": str(row["train_cohort"]),
-        "Tested on": str(row["test_cohort"]),
-        "Test images": count(row["n_test_images"]),
-        "Shared persons": count(row["shared_persons"]),
-        "Shared files": count(row.get("shared_files")),
-        "Shared pixels": count(row.get("shared_pixels")),
-        "Near copies": count(row.get("shared_near_pixels")),
-        "Test images of seen persons": percent(share, 1),
-    }
-
-
-def _words(value: Any) -> str:
-    return "" if value is None or (not isinstance(value, str) and not is_number(value)) else str(value)
