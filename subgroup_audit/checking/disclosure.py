@@ -82,7 +82,7 @@ def cells_to_withhold(cell_map: CellMap, small: Iterable[Cell], counts: Sequence
     -----
     A withheld count is worked out exactly where its cell lies in the span of the shown ones, and narrowed down
     by counts not being negative. Both are checked: the first by rank, the second by linear programming (Fischetti
-    and Salazar 2001, doi:10.1287/mnsc.47.7.1008.9806). The cells added are few, not always the fewest.
+    and Salazar 2001, doi:10.1287/mnsc.47.7.1008.9805). The cells added are few, not always the fewest.
     """
     secret = sorted(set(small))
     withheld = set(secret)

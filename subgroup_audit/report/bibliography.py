@@ -83,7 +83,8 @@ def bibtex_key(name: str) -> str:
 ENTRIES: Mapping[str, Entry] = {
     "DeLong 1988": Entry(
         "DeLong ER, DeLong DM, Clarke-Pearson DL",
-        "Comparing the areas under two or more correlated receiver operating characteristic curves",
+        "Comparing the areas under two or more correlated receiver operating characteristic curves: a "
+        "nonparametric approach",
         "Biometrics", 1988, "44:837-845", "10.2307/2531595",
     ),
     "Obuchowski 1997": Entry(
@@ -92,7 +93,8 @@ ENTRIES: Mapping[str, Entry] = {
     ),
     "Newcombe 2006": Entry(
         "Newcombe RG",
-        "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
+        "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2: asymptotic "
+        "methods and evaluation",
         "Statistics in Medicine", 2006, "25:559-573", "10.1002/sim.2324",
     ),
     "Zou and Donner 2008": Entry(
@@ -111,7 +113,7 @@ ENTRIES: Mapping[str, Entry] = {
         "Schuirmann DJ",
         "A comparison of the two one-sided tests procedure and the power approach for assessing the equivalence "
         "of average bioavailability",
-        "J Pharmacokinet Biopharm", 1987, "15:657-680", "10.1007/BF01068419",
+        "Journal of Pharmacokinetics and Biopharmaceutics", 1987, "15:657-680", "10.1007/BF01068419",
     ),
     "Holm 1979": Entry(
         "Holm S", "A simple sequentially rejective multiple test procedure",
@@ -120,7 +122,30 @@ ENTRIES: Mapping[str, Entry] = {
     "Benjamini and Hochberg 1995": Entry(
         "Benjamini Y, Hochberg Y",
         "Controlling the false discovery rate: a practical and powerful approach to multiple testing",
-        "J R Stat Soc B", 1995, "57:289-300", "10.1111/j.2517-6161.1995.tb02031.x",
+        "Journal of the Royal Statistical Society: Series B", 1995, "57:289-300",
+        "10.1111/j.2517-6161.1995.tb02031.x",
+    ),
+    "Wilson 1927": Entry(
+        "Wilson EB", "Probable inference, the law of succession, and statistical inference",
+        "Journal of the American Statistical Association", 1927, "22:209-212", "10.1080/01621459.1927.10502953",
+    ),
+    "Berger 1982": Entry(
+        "Berger RL", "Multiparameter hypothesis testing and acceptance sampling",
+        "Technometrics", 1982, "24:295-300", "10.1080/00401706.1982.10487790",
+    ),
+    "Vickers and Elkin 2006": Entry(
+        "Vickers AJ, Elkin EB", "Decision curve analysis: a novel method for evaluating prediction models",
+        "Medical Decision Making", 2006, "26:565-574", "10.1177/0272989X06295361",
+    ),
+    "Van Calster 2019": Entry(
+        "Van Calster B, McLernon DJ, van Smeden M, et al",
+        "Calibration: the Achilles heel of predictive analytics",
+        "BMC Medicine", 2019, "17:230", "10.1186/s12916-019-1466-7",
+    ),
+    "Fischetti and Salazar 2001": Entry(
+        "Fischetti M, Salazar JJ",
+        "Solving the cell suppression problem on tabular data with linear constraints",
+        "Management Science", 2001, "47:1008-1027", "10.1287/mnsc.47.7.1008.9805",
     ),
     "Glocker 2023": Entry(
         "Glocker B, Jones C, Bernhardt M, Winzeck S",
@@ -134,7 +159,7 @@ ENTRIES: Mapping[str, Entry] = {
         "Biometrika", 2009, "96:371-382", "10.1093/biomet/asp002",
     ),
     "Robins 2000": Entry(
-        "Robins JM, Hernan MA, Brumback B", "Marginal structural models and causal inference in epidemiology",
+        "Robins JM, Hernán MA, Brumback B", "Marginal structural models and causal inference in epidemiology",
         "Epidemiology", 2000, "11:550-560", "10.1097/00001648-200009000-00011",
     ),
     "Dodd and Pepe 2003": Entry(
@@ -145,17 +170,20 @@ ENTRIES: Mapping[str, Entry] = {
     "Kallus and Zhou 2019": Entry(
         "Kallus N, Zhou A",
         "The fairness of risk scores beyond classification: bipartite ranking and the xAUC metric",
-        "NeurIPS", 2019, arxiv="1902.05826", kind="inproceedings",
+        "Advances in Neural Information Processing Systems 32", 2019, arxiv="1902.05826", kind="inproceedings",
     ),
     "Shih 2019": Entry(
         "Shih G, Wu CC, Halabi SS, et al",
         "Augmenting the National Institutes of Health chest radiograph dataset with expert annotations of "
         "possible pneumonia",
-        "Radiology: AI", 2019, "1:e180041", "10.1148/ryai.2019180041",
+        "Radiology: Artificial Intelligence", 2019, "1:e180041", "10.1148/ryai.2019180041",
     ),
     "Wang 2017": Entry(
-        "Wang X, Peng Y, Lu L, et al", "ChestX-ray8: hospital-scale chest X-ray database and benchmarks",
-        "CVPR", 2017, "3462-3471", "10.1109/CVPR.2017.369", kind="inproceedings",
+        "Wang X, Peng Y, Lu L, et al",
+        "ChestX-ray8: hospital-scale chest X-ray database and benchmarks on weakly-supervised classification and "
+        "localization of common thorax diseases",
+        "IEEE Conference on Computer Vision and Pattern Recognition", 2017, "3462-3471",
+        "10.1109/CVPR.2017.369", kind="inproceedings",
     ),
     "Irvin 2019": Entry(
         "Irvin J, Rajpurkar P, Ko M, et al",
@@ -168,15 +196,20 @@ ENTRIES: Mapping[str, Entry] = {
         "MIMIC-CXR, a de-identified publicly available database of chest radiographs with free-text reports",
         "Scientific Data", 2019, "6:317", "10.1038/s41597-019-0322-0",
     ),
+    "Johnson 2019b": Entry(
+        "Johnson AEW, Pollard TJ, Greenbaum NR, et al",
+        "MIMIC-CXR-JPG, a large publicly available database of labeled chest radiographs",
+        "arXiv", 2019, arxiv="1901.07042", kind="misc",
+    ),
     "Paszke 2019": Entry(
         "Paszke A, Gross S, Massa F, et al",
         "PyTorch: an imperative style, high-performance deep learning library",
-        "NeurIPS", 2019, arxiv="1912.01703", kind="inproceedings",
+        "Advances in Neural Information Processing Systems 32", 2019, arxiv="1912.01703", kind="inproceedings",
     ),
     "Tejani 2024": Entry(
         "Tejani AS, Klontzas ME, Gatti AA, et al",
         "Checklist for Artificial Intelligence in Medical Imaging (CLAIM): 2024 update",
-        "Radiology: AI", 2024, "6:e240300", "10.1148/ryai.240300",
+        "Radiology: Artificial Intelligence", 2024, "6:e240300", "10.1148/ryai.240300",
     ),
     "Collins 2024": Entry(
         "Collins GS, Moons KGM, Dhiman P, et al",

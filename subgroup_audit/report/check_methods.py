@@ -7,6 +7,7 @@ from typing import Any
 
 from subgroup_audit.checking.result import CheckResult
 from subgroup_audit.checking.words import MULTIPLICITY_WORDS
+from subgroup_audit.report.bibliography import names_cited
 from subgroup_audit.report.contents import distinct
 from subgroup_audit.report.numerals import plural
 
@@ -28,18 +29,6 @@ CITED = {
     "Newcombe": "Newcombe 2006",
     "Wilson": "Wilson 1927",
     "bootstrap": "Efron and Tibshirani 1993",
-}
-REFERENCES: dict[str, str] = {
-    "Wilson 1927": "Wilson EB. Probable inference, the law of succession, and statistical inference. J Am Stat "
-    "Assoc 1927;22:209-212. doi:10.1080/01621459.1927.10502953",
-    "Berger 1982": "Berger RL. Multiparameter hypothesis testing and acceptance sampling. Technometrics "
-    "1982;24:295-300. doi:10.1080/00401706.1982.10487790",
-    "Vickers and Elkin 2006": "Vickers AJ, Elkin EB. Decision curve analysis: a novel method for evaluating "
-    "prediction models. Medical Decision Making 2006;26:565-574. doi:10.1177/0272989X06295361",
-    "Van Calster 2019": "Van Calster B, McLernon DJ, van Smeden M, et al. Calibration: the Achilles heel of "
-    "predictive analytics. BMC Medicine 2019;17:230. doi:10.1186/s12916-019-1466-7",
-    "Fischetti and Salazar 2001": "Fischetti M, Salazar JJ. Solving the cell suppression problem on tabular data "
-    "with linear constraints. Management Science 2001;47:1008-1027. doi:10.1287/mnsc.47.7.1008.9806",
 }
 
 
@@ -125,5 +114,4 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
 
 def references_cited(paragraphs: Sequence[str], known: dict[str, str]) -> list[tuple[str, str]]:
     """The references that the paragraphs name, in order of name."""
-    text = " ".join(paragraphs)
-    return sorted((name, entry) for name, entry in {**known, **REFERENCES}.items() if f"[{name}]" in text)
+    return [(name, known[name]) for name in sorted(names_cited(paragraphs))]

@@ -47,9 +47,9 @@ CLAIM = Checklist(
     "CLAIM 2024",
     "Tejani 2024",
     _items("""
-        1 | Title or abstract names AI and the kind of it |
-        2 | Structured abstract |
-        3 | Background; intended use and role of the AI |
+        1 | Named as a study of AI, with the kind of it |
+        2 | Abstract: design, methods, results and conclusions |
+        3 | Background, with the intended use and role of the AI |
         4 | Aims, objectives and hypotheses | question margin
         5 | Prospective or retrospective |
         6 | Goal of the study | question
@@ -62,12 +62,12 @@ CLAIM = Checklist(
         13 | How images were acquired |
         14 | How the reference standard was obtained | labels
         15 | Why this reference standard |
-        16 | Who annotated |
+        16 | Where the annotations come from |
         17 | Annotation of the test set |
-        18 | Variability within and between readers |
+        18 | Variability within and between annotators |
         19 | How data were assigned to partitions | partition
         20 | Level at which partitions are disjoint | level
-        21 | Intended sample size | power
+        21 | Intended size of the sample | power
         22 | Model in detail | model output
         23 | Software and versions | software
         24 | Initial values of the parameters | start
@@ -77,20 +77,20 @@ CLAIM = Checklist(
         28 | Measures of performance | metrics
         29 | Statistical significance and uncertainty | statistics
         30 | Robustness or sensitivity | robustness seeds
-        31 | Explainability | explained
+        31 | How results are explained or interpreted | explained
         32 | Evaluation on internal data | internal groups
         33 | Testing on external data |
-        34 | Trial registration |
-        35 | Numbers included and excluded | flow
-        36 | Characteristics in each partition | characteristics
+        34 | Registration of a clinical trial |
+        35 | Patients or examinations included and excluded | flow
+        36 | Characteristics of the cases in each partition | characteristics
         37 | Performance and its uncertainty | performance gaps
-        38 | Diagnostic performance and its precision | performance
+        38 | Estimates of diagnostic performance and their precision | performance
         39 | Failures: incorrect results | failures
         40 | Limitations | limits
-        41 | Implications for practice |
+        41 | Implications for practice, with intended use or role |
         42 | Full protocol or further technical detail |
         43 | Availability of software, model and data |
-        44 | Funding and the role of funders |
+        44 | Funding, other support and the role of funders |
     """),
 )
 TRIPOD_AI = Checklist(
@@ -99,7 +99,7 @@ TRIPOD_AI = Checklist(
     _items("""
         1 | Title: developing or evaluating, population, outcome |
         2 | Abstract by its own checklist |
-        3a | Healthcare context and rationale |
+        3a | Healthcare context, rationale and existing models |
         3b | Target population, purpose and users |
         3c | Known inequalities between groups |
         4 | Objectives | question
@@ -109,29 +109,29 @@ TRIPOD_AI = Checklist(
         6b | Eligibility | eligibility
         6c | Treatments |
         7 | Preparation and checking of data, alike across groups | pixels level
-        8a | Outcome: definition and assessment, alike across groups | labels
+        8a | Outcome: definition, time horizon and assessment, alike across groups | labels
         8b | Who assessed the outcome |
         8c | Blinding of the outcome |
         9a | Choice of predictors | pixels
         9b | Definition of predictors | pixels attributes
-        9c | Who assessed predictors |
+        9c | Who assessed the predictors |
         10 | Study size and whether it suffices | flow power
         11 | Missing data | missing
         12a | How data were used and partitioned | partition level
         12b | How predictors were handled | pixels
         12c | Model, building steps, tuning, internal validation | model training selection
-        12d | Heterogeneity across clusters |
+        12d | How heterogeneity across clusters was handled |
         12e | Measures and plots of performance | metrics statistics
         12f | Model updating |
         12g | How predictions were computed | output
-        13 | Class imbalance | imbalance
+        13 | Methods for class imbalance, and recalibration after them | imbalance
         14 | Approaches to fairness and why | margin groups
         15 | Output of the model and thresholds | output
         16 | Differences between development and evaluation data | subsets representative
-        17 | Ethical approval |
+        17 | Ethical approval and consent |
         18a | Funding |
         18b | Conflicts of interest |
-        18c | Protocol |
+        18c | Where the protocol is |
         18d | Registration |
         18e | Data sharing |
         18f | Code sharing |
@@ -140,9 +140,9 @@ TRIPOD_AI = Checklist(
         20b | Characteristics, with differences between groups | characteristics
         20c | Evaluation data beside development data | characteristics
         21 | Participants and events in each analysis | flow performance
-        22 | The full model | model
+        22 | The full model, so that others can predict with it | model
         23a | Performance with intervals, by key subgroups | performance gaps
-        23b | Heterogeneity across clusters |
+        23b | Heterogeneity of performance across clusters |
         24 | Results of updating |
         25 | Interpretation, with fairness |
         26 | Limitations | limits power
@@ -155,12 +155,12 @@ FUTURE_AI = Checklist(
     "FUTURE-AI 2025",
     "Lekadir 2025",
     _items("""
-        Fairness 1 | Sources of bias named from the start | attributes
+        Fairness 1 | Possible sources of bias named from the start | attributes
         Fairness 2 | Attributes of persons and data collected | attributes characteristics
-        Fairness 3 | Biases evaluated, and corrected where needed | groups gaps robustness
+        Fairness 3 | Fairness evaluated, and biases corrected where needed | groups gaps robustness
         Universality 1 | Settings of use and how they vary |
         Universality 2 | Standards of the community |
-        Universality 3 | Evaluation on external data or several sites |
+        Universality 3 | Evaluation on external data or at several sites |
         Universality 4 | Local clinical validity |
         Traceability 1 | Risk management |
         Traceability 2 | Documentation | software model
@@ -181,9 +181,9 @@ FUTURE_AI = Checklist(
         General 1 | Stakeholders of several disciplines engaged |
         General 2 | Privacy and security |
         General 3 | Measures against the risks found |
-        General 4 | Evaluation plan: data, measures, references | partition metrics statistics
+        General 4 | Evaluation plan: data, measures, reference methods | partition metrics statistics
         General 5 | Regulation |
-        General 6 | Ethical questions |
+        General 6 | Ethical questions of the application |
         General 7 | Social and environmental questions |
     """),
 )

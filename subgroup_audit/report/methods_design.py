@@ -14,7 +14,7 @@ SOURCE_REFERENCES = {
     "rsna": ("Shih 2019", "Wang 2017"),
     "nih": ("Wang 2017",),
     "chexpert": ("Irvin 2019",),
-    "mimic_cxr": ("Johnson 2019",),
+    "mimic_cxr": ("Johnson 2019", "Johnson 2019b"),
 }
 MONITORS = {"val_auc": "validation AUC", "val_loss": "validation loss"}
 SOURCE_WORDS = {"table": "a table of images", "folder": "a folder of images", "phantom": "synthetic phantoms"}

@@ -4,8 +4,9 @@ A stratum of K units is drawn K times with replacement, for 64 resamples (lanes)
 Poisson(1 - 2/sqrt(K)), one 32-bit number compared with 12 thresholds, and are then topped up by single
 uniform draws to K, or thinned to K in the about 2 % of lanes that have more. A Poisson vector given its total
 is multinomial, and uniform draws added to it, or taken from it without replacement, leave it so: the result
-is exactly Mult(K; 1/K), up to the rounding of 32-bit thresholds. Every number is a hash (splitmix64, Steele
-2014, doi:10.1145/2660193.2660195) of (seed, stratum, block) and a position: no order of work can change it.
+is exactly Mult(K; 1/K), up to the rounding of 32-bit thresholds. Every number is a hash (splitmix64: Steele,
+Lea & Flood 2014, doi:10.1145/2660193.2660195) of (seed, stratum, block) and a position: no order of work can
+change it.
 """
 
 from __future__ import annotations

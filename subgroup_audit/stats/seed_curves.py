@@ -1,7 +1,8 @@
 """ROC, precision-recall and reliability curves of several fits, averaged vertically, with bands.
 
 Each fit has its own scores, so its own thresholds: curves are averaged at the same false-positive rate (or recall,
-or bin of the score), never at the same threshold. Fawcett 2006, doi:10.1016/j.patrec.2005.10.010, section 7.
+or bin of the score), never at the same threshold (vertical averaging: Fawcett 2006,
+doi:10.1016/j.patrec.2005.10.010).
 """
 
 from __future__ import annotations

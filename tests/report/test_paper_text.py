@@ -112,7 +112,7 @@ def test_only_works_that_are_cited_are_in_the_bibliography(contents: RunContents
 def test_every_work_has_a_place_to_find_it_and_a_key_of_its_own() -> None:
     assert all(entry.doi or entry.arxiv or entry.url for entry in ENTRIES.values())
     assert len({bibtex_key(name) for name in ENTRIES}) == len(ENTRIES)
-    assert ENTRIES["Wang 2017"].words.endswith("CVPR 2017:3462-3471. doi:10.1109/CVPR.2017.369")
+    assert ENTRIES["Wang 2017"].words.endswith(" Recognition 2017:3462-3471. doi:10.1109/CVPR.2017.369")
     text = to_bibtex(["As known [Wang 2017; Zou and Donner 2008]."])
     assert "author = {Zou, G. Y. and Donner, A.}" in text
     assert "author = {Wang, X. and Peng, Y. and Lu, L. and others}" in text
