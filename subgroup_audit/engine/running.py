@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from subgroup_audit.engine.choice import Engine
-from subgroup_audit.engine.jobs import FitFailure, FitJob
+from subgroup_audit.engine.jobs import FitFailure, FitJob, in_order
 from subgroup_audit.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _run_here(
 ) -> list[FitFailure]:
     from subgroup_audit.engine.local import Pool
 
-    pool = Pool(list(jobs), device, keep_going, watcher, done, waits)
+    pool = Pool(in_order(jobs), device, keep_going, watcher, done, waits)
     try:
         return pool.run(workers)
     finally:
