@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -392,17 +392,19 @@ class _Run:
         )
 
 
-def render_again(path: Path, journal: str = ONE_COLUMN.name) -> Path:
+def render_again(path: Path, journal: str = ONE_COLUMN.name, cohorts: Sequence[str] = ()) -> Path:
     """The report of a finished run, rendered again from its stored numbers, with figures of a journal's width.
+
+    `cohorts` are the training cohorts whose curves and decisions are drawn for a paper; without any, the first.
 
     Raises
     ------
     StoreError
         The folder holds no finished run, or a step of it is gone.
     ReportError
-        The journal is not known.
+        The journal or a training cohort is not known.
     """
-    layout_of(journal)
+    layout = layout_of(journal, cohorts)
     record = read_json(path / "run.json")
     if "steps" not in record:
         raise StoreError(f"{path}: no finished run lies here; `audit run STUDY --out {path}` makes one")
@@ -418,9 +420,9 @@ def render_again(path: Path, journal: str = ONE_COLUMN.name) -> Path:
         failures = [FitFailure(**failure) for failure in record["failures"]]
         broken = [steps.StepFailure(**failure) for failure in record.get("broken", [])]
         parts = steps.RunParts(study, found, failures, broken)
-        step = steps.report_step(parts, journal)
+        step = steps.report_step(parts, layout)
         with folder.writing(step) as work:
-            steps.write_report(parts, work, record["provenance"], journal)
+            steps.write_report(parts, work, record["provenance"], layout)
         steps.publish_report(folder, step)
         folder.write_record({**record, "report": step.folder_name})
     return path / "report.html"

@@ -21,8 +21,16 @@ def report(
     journal: Annotated[
         str, typer.Option("--journal", help=f"Width of the figures for a paper. {JOURNALS}.", metavar="NAME")
     ] = "one-column",
+    cohort: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For a paper, draw curves and decisions of this training cohort instead of the first; `every` "
+            "draws all. May be given again.",
+            metavar="NAME",
+        ),
+    ] = None,
 ) -> None:
     """Render the report of a finished run again, from its stored numbers: page, tables, figures and text."""
     from subgroup_audit.pipeline import render_again
 
-    typer.echo(f"Report: {render_again(run, journal)}")
+    typer.echo(f"Report: {render_again(run, journal, cohort or ())}")

@@ -13,9 +13,9 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from subgroup_audit.report import belonging, cohort_figures, composition, numerals, sentences
+from subgroup_audit.report import belonging, captions, cohort_figures, composition, numerals, sentences
 from subgroup_audit.report.causes import fit_words, named_causes
-from subgroup_audit.report.contents import RunContents, rows_of
+from subgroup_audit.report.contents import RunContents, isolated, rows_of
 from subgroup_audit.report.controls import MAX_TABLE_ROWS, Controls, asked_controls, controls
 from subgroup_audit.report.curves import MEASURES, CurvePanel, curve_panels, figure_spec
 from subgroup_audit.report.encoding import SOURCES, probes, share_table
@@ -25,9 +25,9 @@ from subgroup_audit.report.love_plot import love_plot
 from subgroup_audit.report.matrix import MACRO_MEAN, MatrixPanel, count_matrices, matrix_panels, panel_names
 from subgroup_audit.report.methods import GLOSSARY, method_words, methods_paragraphs, references_cited
 from subgroup_audit.report.origins import origin
-from subgroup_audit.report.paper_figures import ONE_COLUMN, Layout, write_figures
+from subgroup_audit.report.paper_figures import ONE_COLUMN, Layout, figure_makers, write_figures
 from subgroup_audit.report.paper_links import paper_links
-from subgroup_audit.report.paper_text import paper_texts, write_paper
+from subgroup_audit.report.paper_text import caption_texts, paper_texts, write_paper
 from subgroup_audit.report.performance import performance
 from subgroup_audit.report.published import published_table
 from subgroup_audit.report.saliency import looks
@@ -76,8 +76,9 @@ def render_report(contents: RunContents, folder: Path, layout: Layout = ONE_COLU
     folder.mkdir(parents=True, exist_ok=True)
     tables = report_tables(contents)
     write_tables(tables, folder / "tables")
-    write_figures(contents, folder / "figures", layout)
-    write_paper(paper_texts(contents), folder / "paper")
+    makers = figure_makers(contents, layout)
+    write_figures(makers, folder / "figures", layout)
+    write_paper({**paper_texts(contents), **caption_texts(makers)}, folder / "paper")
     page = folder / "report.html"
     page.write_text(render_page(contents, tables, layout), encoding="utf-8")
     return page
@@ -280,6 +281,7 @@ def page_environment() -> jinja2.Environment:
     )
     names = ("decimal", "signed", "interval", "p_value", "count", "percent", "duration", "plural", "listed")
     environment.filters.update({name: getattr(numerals, name) for name in names})
+    environment.filters["isolated"] = isolated
     environment.globals.update(
         verdict_words=sentences.VERDICT_WORDS,
         verdict_keys=VERDICT_KEYS,
@@ -294,6 +296,7 @@ def page_environment() -> jinja2.Environment:
         gap_sentence=sentences.gap_sentence,
         is_number=numerals.is_number,
         macro_mean=MACRO_MEAN,
+        caption=captions.sentence,
         curve_measures=MEASURES,
         cell_words=cohort_figures.cell_words,
         level_words=sentences.level_words,

@@ -10,6 +10,7 @@ from subgroup_audit.report.bibliography import ENTRIES, bibtex_key, names_cited
 from subgroup_audit.report.checklists import checklist_texts
 from subgroup_audit.report.contents import RunContents
 from subgroup_audit.report.methods import methods_paragraphs
+from subgroup_audit.report.paper_figures import PaperFigure
 from subgroup_audit.report.results_text import results_paragraphs
 from subgroup_audit.report.table_formats import latex_text, markdown_text
 
@@ -29,6 +30,26 @@ def paper_texts(contents: RunContents) -> dict[str, str]:
         "references.bib": to_bibtex([*methods, *results]),
         **checklist_texts(contents),
     }
+
+
+def caption_texts(figures: Mapping[str, PaperFigure]) -> dict[str, str]:
+    """The captions of a run's figures as Markdown and LaTeX, by file name; nothing where it has no figure."""
+    if not figures:
+        return {}
+    markdown = ["# Captions", "", f"<!-- {GENERATED} -->", ""]
+    latex = [f"% {GENERATED}", r"% needs \usepackage{graphicx} and \graphicspath{{figures/}}"]
+    for name, figure in figures.items():
+        markdown += [f"**`figures/{name}`** (pdf, svg, png). {markdown_text(figure.caption)}", ""]
+        latex += [
+            "",
+            r"\begin{figure}",
+            r"\centering",
+            rf"\includegraphics{{{name}}}",
+            rf"\caption{{{latex_text(figure.caption)}}}",
+            rf"\label{{fig:{name}}}",
+            r"\end{figure}",
+        ]
+    return {"captions.md": "\n".join(markdown).rstrip() + "\n", "captions.tex": "\n".join(latex) + "\n"}
 
 
 def write_paper(texts: Mapping[str, str], folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ import pandas as pd
 from subgroup_audit.engine import FitFailure
 from subgroup_audit.errors import AuditError, StoreError
 from subgroup_audit.report import Problem, RunContents, Sample, render_report
-from subgroup_audit.report.paper_figures import ONE_COLUMN, layout_of
+from subgroup_audit.report.paper_figures import ONE_COLUMN, Layout
 from subgroup_audit.steps.causes import read_causes
 from subgroup_audit.steps.data import DESIGN_FRAMES
 from subgroup_audit.steps.diagnosis import read_diagnosis
@@ -30,7 +30,7 @@ from subgroup_audit.steps.saliency import read_saliency
 from subgroup_audit.store import Done, RunFolder, Step, read_frames, read_json
 from subgroup_audit.study import Study
 
-REPORT_VERSION = 4
+REPORT_VERSION = 5
 PUBLISHED = ("report.html", "tables", "figures", "paper")
 
 
@@ -77,13 +77,18 @@ class RunParts:
         return [done for done in self.finished if done.step.name == "fit"]
 
 
-def report_step(parts: RunParts, journal: str = ONE_COLUMN.name) -> Step:
-    """The report: depends on the whole study, on all that it shows, and on the journal that it is laid out for."""
+def report_step(parts: RunParts, layout: Layout = ONE_COLUMN) -> Step:
+    """The report: depends on the whole study, on all that it shows, and on how its figures are laid out."""
     failed = [*parts.failures, *parts.broken]
-    settings = {"study": parts.study.model_dump_json(), "failures": [vars(failure) for failure in failed]}
+    settings: dict[str, Any] = {
+        "study": parts.study.model_dump_json(),
+        "failures": [vars(failure) for failure in failed],
+    }
     contents = {f"{i} {done.step.name}": _identity(done) for i, done in enumerate(parts.finished)}
-    if journal != ONE_COLUMN.name:
-        settings["journal"] = journal
+    if layout.name != ONE_COLUMN.name:
+        settings["journal"] = layout.name
+    if layout.cohorts:
+        settings["cohorts"] = list(layout.cohorts)
     return Step("report", REPORT_VERSION, settings, contents)
 
 
@@ -92,9 +97,9 @@ def _identity(done: Done) -> str:
     return done.step.key if done.step.name == "fit" else done.content
 
 
-def write_report(parts: RunParts, work: Path, provenance: dict[str, Any], journal: str = ONE_COLUMN.name) -> None:
+def write_report(parts: RunParts, work: Path, provenance: dict[str, Any], layout: Layout = ONE_COLUMN) -> None:
     """Render the report into `work`, with a copy of the numbers and of the study that they belong to."""
-    render_report(gather_contents(parts, provenance), work, layout_of(journal))
+    render_report(gather_contents(parts, provenance), work, layout)
     (work / "study.json").write_text(parts.study.model_dump_json(indent=2), encoding="utf-8")
 
 

@@ -111,22 +111,19 @@ def test_shared_out_figures_are_those_that_one_process_draws(
 ) -> None:
     monkeypatch.setattr(files, "FORMATS", ("svg",))
     few = RunContents(study=contents.study, result=contents.result)
-    shared = write_figures(few, tmp_path / "shared")
+    shared = write_figures(figure_makers(few), tmp_path / "shared")
     monkeypatch.setattr(files, "FEW", 99)
-    alone = write_figures(few, tmp_path / "alone")
+    alone = write_figures(figure_makers(few), tmp_path / "alone")
     assert [path.name for path in shared] == [path.name for path in alone]
     assert [path.read_bytes() for path in shared] == [path.read_bytes() for path in alone]
 
 
-def test_an_error_of_a_figure_is_raised_where_it_was_asked_for(
-    contents: RunContents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_a_figure_is_raised_where_it_was_asked_for(tmp_path: Path) -> None:
     def fail() -> None:
         raise ValueError("this figure cannot be drawn")
 
-    monkeypatch.setattr(files, "figure_makers", lambda *_: {f"figure {i}": fail for i in range(5)})
     with pytest.raises(ValueError, match="this figure cannot be drawn"):
-        write_figures(contents, tmp_path)
+        write_figures({f"figure {i}": fail for i in range(5)}, tmp_path)
 
 
 def test_the_command_names_every_layout() -> None:

@@ -209,7 +209,7 @@ def test_the_section_the_table_and_the_figure_are_there(contents: RunContents, t
     assert table["Change"].tolist() == ["–", "+0.040", "+0.040", "–"]
     assert r"\caption{Subgroup gaps as measured" in files["case_mix.tex"]
     assert "case_mix" in figure_makers(run)
-    written = [path.name for path in write_figures(replace(run, history=None), tmp_path)]
+    written = [path.name for path in write_figures(figure_makers(replace(run, history=None)), tmp_path)]
     assert {"case_mix.svg", "case_mix.pdf", "case_mix.png"} <= set(written)
 
 

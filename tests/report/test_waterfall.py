@@ -262,7 +262,7 @@ def test_names_stay_text(contents: RunContents, tmp_path: Path) -> None:
     page = render(run)
     assert hostile not in page
     assert "Test of &lt;script&gt;" in page
-    written = {path.name for path in write_figures(run, tmp_path)}
+    written = {path.name for path in write_figures(figure_makers(run), tmp_path)}
     assert {path.split(".")[-1] for path in written if path.startswith("waterfall")} == {"svg", "pdf", "png"}
     assert r"\textless{}script" in paper_files("waterfall", report_tables(run)["waterfall"])["waterfall.tex"]
 

@@ -14,8 +14,7 @@ from multiprocessing.context import ForkContext
 from pathlib import Path
 from typing import Any
 
-from subgroup_audit.report.contents import RunContents
-from subgroup_audit.report.paper_figures.makers import Draw, figure_makers
+from subgroup_audit.report.paper_figures.makers import Draw
 from subgroup_audit.report.paper_figures.style import ONE_COLUMN, Layout, style_of
 
 FORMATS = ("svg", "pdf", "png")
@@ -25,12 +24,11 @@ FEW = 4
 MOST_HANDS = 4
 
 
-def write_figures(contents: RunContents, folder: Path, layout: Layout = ONE_COLUMN) -> list[Path]:
-    """The paths of the figures written: one SVG, PDF and PNG for each of `figure_makers`.
+def write_figures(makers: Mapping[str, Draw], folder: Path, layout: Layout = ONE_COLUMN) -> list[Path]:
+    """The paths of the figures written: one SVG, PDF and PNG for each of the makers.
 
     Most of the time goes into the fonts of each PDF, so where processes can be forked several draw side by side.
     """
-    makers = figure_makers(contents, layout)
     if not makers:
         return []
     folder.mkdir(parents=True, exist_ok=True)

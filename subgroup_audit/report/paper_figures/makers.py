@@ -1,28 +1,33 @@
 """Which figures a run can show: the one place where a new figure is named.
 
 A new figure is a function `thing_figure(thing, layout) -> Figure` in a module of its own in this package, which
-draws at `layout.width`, and a line here: `makers["name"] = partial(thing_figure, thing, layout)`.
+draws at `layout.width`, its words in `captions.py`, and a line here:
+`makers["name"] = PaperFigure(partial(thing_figure, thing, layout), thing_caption(thing, contents))`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from subgroup_audit.errors import ReportError, nearest
+from subgroup_audit.report import captions
 from subgroup_audit.report.composition import composition
-from subgroup_audit.report.contents import RunContents
+from subgroup_audit.report.contents import RunContents, distinct, isolated
 from subgroup_audit.report.controls import controls
 from subgroup_audit.report.curves import curve_panels
 from subgroup_audit.report.encoding import probes
 from subgroup_audit.report.gaps import dumbbell, forest
 from subgroup_audit.report.love_plot import love_plot
 from subgroup_audit.report.matrix import matrix_panels, panel_names
+from subgroup_audit.report.numerals import listed, plural
 from subgroup_audit.report.paper_figures.composition import composition_figure
 from subgroup_audit.report.paper_figures.controls import dots_figure, inflation_figure
 from subgroup_audit.report.paper_figures.curves import curves_figure
-from subgroup_audit.report.paper_figures.gaps import dumbbell_figure, forest_figure
-from subgroup_audit.report.paper_figures.looks import heat_figure, probes_figure
+from subgroup_audit.report.paper_figures.gaps import AROUND, dumbbell_figure, forest_figure
+from subgroup_audit.report.paper_figures.looks import MAX_BLOCKS, heat_figure, probes_figure
 from subgroup_audit.report.paper_figures.love_plot import drawable, love_figure
 from subgroup_audit.report.paper_figures.matrix import matrix_figure
 from subgroup_audit.report.paper_figures.performance import (
@@ -31,117 +36,192 @@ from subgroup_audit.report.paper_figures.performance import (
     decisions_figure,
     first_panels,
 )
+from subgroup_audit.report.paper_figures.rows import rows_that_fit
 from subgroup_audit.report.paper_figures.seed_spread import seed_spread_figure
-from subgroup_audit.report.paper_figures.style import ONE_COLUMN, Layout, file_name
-from subgroup_audit.report.paper_figures.survival import survival_figure
+from subgroup_audit.report.paper_figures.style import EVERY_COHORT, ONE_COLUMN, Layout, file_name
+from subgroup_audit.report.paper_figures.survival import survival_figure, that_fit
 from subgroup_audit.report.paper_figures.waterfall import waterfall_figure
-from subgroup_audit.report.performance import performance
-from subgroup_audit.report.saliency import MAX_PANELS, panel_keys
+from subgroup_audit.report.performance import FitPanel, Performance, performance
+from subgroup_audit.report.saliency import MAX_PANELS, panel_cells, panel_keys
 from subgroup_audit.report.seed_spread import seed_spreads
 from subgroup_audit.report.survival import survival
 from subgroup_audit.report.waterfall import waterfalls
 
 MAX_MATRICES = 8
 MAX_WATERFALL_PANELS = 8
-# Fits whose curves and decisions are drawn: of each finding, model and recipe that trained on its first cohort.
+# Fits whose curves and decisions are drawn unless cohorts are asked for: of each finding, model and recipe the one
+# that trained on the first cohort. Each takes three figures, and drawing them is most of what a report takes.
 MAX_FITS = 2
 
 Draw = Callable[[], Any]
 
 
-def figure_makers(contents: RunContents, layout: Layout = ONE_COLUMN) -> dict[str, Draw]:
-    """The figures that this run can show, by file name; nothing is drawn before it is called."""
+@dataclass(frozen=True)
+class PaperFigure:
+    """A figure that is drawn when it is called, and its caption."""
+
+    draw: Draw
+    caption: str
+
+    def __call__(self) -> Any:
+        """The drawing."""
+        return self.draw()
+
+
+def figure_makers(contents: RunContents, layout: Layout = ONE_COLUMN) -> dict[str, PaperFigure]:
+    """The figures that this run can show, by file name; nothing is drawn before it is called.
+
+    Raises
+    ------
+    ReportError : the layout asks for a training cohort that the run has not
+    """
     asked = contents.study.figures
     makers = _audit_makers(contents, layout)
     if "performance" in asked:
         makers |= _performance_makers(contents, layout)
     love = love_plot(contents.differences, contents.study)
     if love is not None and drawable(love):
-        makers["love_plot"] = partial(love_figure, love, layout)
+        makers["love_plot"] = PaperFigure(partial(love_figure, love, layout), captions.love_caption(love))
     mixed = composition(contents)
     if mixed is not None:
-        makers["composition"] = partial(composition_figure, mixed, layout)
+        words = captions.composition_caption(mixed, contents)
+        makers["composition"] = PaperFigure(partial(composition_figure, mixed, layout), words)
     if "waterfall" in asked:
         makers |= _diagnosis_makers(contents, layout)
     makers |= _looks_makers(contents, layout)
     if "curves" in asked and contents.history is not None and len(contents.history):
         panels = curve_panels(contents.history, contents.study)
-        makers["curves"] = partial(curves_figure, panels, layout)
+        words = captions.curves_caption(panels, contents)
+        makers["curves"] = PaperFigure(partial(curves_figure, panels, layout), words)
     return makers
 
 
-def _audit_makers(contents: RunContents, layout: Layout) -> dict[str, Draw]:
-    result, study, asked = contents.result, contents.study, contents.study.figures
-    makers: dict[str, Draw] = {}
+def _audit_makers(contents: RunContents, layout: Layout) -> dict[str, PaperFigure]:
+    result, asked = contents.result, contents.study.figures
+    makers: dict[str, PaperFigure] = {}
     if result is None:
         return makers
     if "matrix" in asked:
-        for panel in matrix_panels(result.estimates, study)[:MAX_MATRICES]:
-            makers[f"matrix_{file_name(panel.key)}"] = partial(matrix_figure, panel, layout)
-        panels = matrix_panels(result.estimates, study)
-        for spread in seed_spreads(panels, panel_names(panels), result)[:MAX_MATRICES]:
-            makers[f"seeds_{file_name(panels[spread.place].key)}"] = partial(seed_spread_figure, spread, layout)
+        makers |= _matrix_makers(contents, layout)
     if "gaps" in asked:
         makers |= _gap_makers(contents, layout)
-    pairs = dumbbell(result.contrasts, study)
+    pairs = dumbbell(result.contrasts, contents.study)
     if "train_test" in asked and pairs.rows:
-        makers["train_test"] = partial(dumbbell_figure, pairs, layout)
+        words = captions.train_test_caption(pairs, rows_that_fit(layout, AROUND), contents)
+        makers["train_test"] = PaperFigure(partial(dumbbell_figure, pairs, layout), words)
     return makers
 
 
-def _performance_makers(contents: RunContents, layout: Layout) -> dict[str, Draw]:
+def _matrix_makers(contents: RunContents, layout: Layout) -> dict[str, PaperFigure]:
+    result = contents.result
+    makers: dict[str, PaperFigure] = {}
+    if result is None:
+        return makers
+    panels = matrix_panels(result.estimates, contents.study)
+    for panel in panels[:MAX_MATRICES]:
+        words = captions.matrix_caption(panel, contents)
+        makers[f"matrix_{file_name(panel.key)}"] = PaperFigure(partial(matrix_figure, panel, layout), words)
+    for spread in seed_spreads(panels, panel_names(panels), result)[:MAX_MATRICES]:
+        panel = panels[spread.place]
+        words = captions.seed_spread_caption(spread, panel, contents)
+        makers[f"seeds_{file_name(panel.key)}"] = PaperFigure(partial(seed_spread_figure, spread, layout), words)
+    return makers
+
+
+def _performance_makers(contents: RunContents, layout: Layout) -> dict[str, PaperFigure]:
     found = performance(contents)
-    makers: dict[str, Draw] = {}
+    makers: dict[str, PaperFigure] = {}
     if found is None:
         return makers
-    for panel in first_panels(found)[:MAX_FITS]:
+    chosen, shown = chosen_fits(found, layout.cohorts)
+    for panel in chosen:
         key = file_name(" ".join((panel.finding, panel.model, panel.recipe, panel.train_cohort)))
         if any(plot.lines for group_set in panel.sets for plot in group_set.plots):
-            makers[f"curves_by_group_{key}"] = partial(curves_by_group_figure, panel, found, layout)
+            words = captions.curves_by_group_caption(panel, found, shown, contents)
+            drawn = partial(curves_by_group_figure, panel, found, layout)
+            makers[f"curves_by_group_{key}"] = PaperFigure(drawn, words)
         if panel.rates:
-            makers[f"decisions_{key}"] = partial(decisions_figure, panel, layout)
+            words = captions.decisions_caption(panel, found, shown, contents)
+            makers[f"decisions_{key}"] = PaperFigure(partial(decisions_figure, panel, layout), words)
         if panel.gaps:
-            makers[f"decision_gaps_{key}"] = partial(decision_gaps_figure, panel, layout)
+            words = captions.decision_gaps_caption(panel, found, shown, contents)
+            makers[f"decision_gaps_{key}"] = PaperFigure(partial(decision_gaps_figure, panel, layout), words)
     return makers
 
 
-def _gap_makers(contents: RunContents, layout: Layout) -> dict[str, Draw]:
+def chosen_fits(found: Performance, cohorts: tuple[str, ...]) -> tuple[list[FitPanel], str]:
+    """The fits whose curves and decisions are drawn, and a sentence that says which have a figure.
+
+    Those of the training cohorts that were asked for; without any, the first training cohort of the first models.
+
+    Raises
+    ------
+    ReportError : no fit was trained on such a cohort; the nearest is named
+    """
+    names = distinct(panel.train_cohort for panel in found.panels)
+    wanted = names if cohorts == (EVERY_COHORT,) and EVERY_COHORT not in names else list(cohorts)
+    for name in wanted:
+        if name not in names:
+            near = nearest(name, names) or names
+            raise ReportError(f"--cohort {name}: no fit was trained on it; nearest: {', '.join(near)}")
+    if wanted:
+        chosen = [panel for panel in found.panels if panel.train_cohort in wanted]
+    else:
+        chosen = first_panels(found)[:MAX_FITS]
+    if len(chosen) == found.n_fits:
+        return chosen, ""
+    trained = listed([isolated(name) for name in distinct(panel.train_cohort for panel in chosen)])
+    return chosen, (
+        f"Curves and decisions of {len(chosen)} of {plural(found.n_fits, 'fit')} are drawn, a file each "
+        f"(trained on {trained}); `audit report RUN --cohort NAME` draws those of another training cohort, and "
+        "tables/performance has all."
+    )
+
+
+def _gap_makers(contents: RunContents, layout: Layout) -> dict[str, PaperFigure]:
     result, study = contents.result, contents.study
-    makers: dict[str, Draw] = {}
+    makers: dict[str, PaperFigure] = {}
     if result is None:
         return makers
     for kind in ("subgroup_gap", "transfer_gap"):
         gaps = forest(result.contrasts, kind, study)
         if gaps.rows:
-            makers[kind] = partial(forest_figure, gaps, layout)
+            words = captions.forest_caption(gaps, rows_that_fit(layout, AROUND), contents)
+            makers[kind] = PaperFigure(partial(forest_figure, gaps, layout), words)
     found = survival(result.case_mix, study.analysis.margin)
     if found is not None:
-        makers["case_mix"] = partial(survival_figure, found, layout)
+        words = captions.case_mix_caption(found, len(that_fit(found, layout)), contents)
+        makers["case_mix"] = PaperFigure(partial(survival_figure, found, layout), words)
     return makers
 
 
-def _diagnosis_makers(contents: RunContents, layout: Layout) -> dict[str, Draw]:
+def _diagnosis_makers(contents: RunContents, layout: Layout) -> dict[str, PaperFigure]:
     estimates = None if contents.result is None else contents.result.estimates
     levels = waterfalls(contents.waterfall, contents.study)
     changed = controls(contents.controls, estimates, contents.study)
-    makers: dict[str, Draw] = {}
+    makers: dict[str, PaperFigure] = {}
     if levels is not None:
         for panel in levels.panels[:MAX_WATERFALL_PANELS]:
-            makers[f"waterfall_{file_name(panel.name)}"] = partial(waterfall_figure, panel, levels, layout)
+            words = captions.waterfall_caption(panel, levels, contents)
+            drawn = partial(waterfall_figure, panel, levels, layout)
+            makers[f"waterfall_{file_name(panel.name)}"] = PaperFigure(drawn, words)
     for figure in changed.figures if changed is not None else ():
         for part in figure.parts[:MAX_WATERFALL_PANELS]:
-            drawn = dots_figure if part.blocks else inflation_figure
-            makers[f"control_{file_name(f'{figure.kind} {part.finding}')}"] = partial(drawn, part, figure, layout)
+            drawn = partial(dots_figure if part.blocks else inflation_figure, part, figure, layout)
+            words = captions.control_caption(part, figure, contents)
+            makers[f"control_{file_name(f'{figure.kind} {part.finding}')}"] = PaperFigure(drawn, words)
     return makers
 
 
-def _looks_makers(contents: RunContents, layout: Layout) -> dict[str, Draw]:
-    makers: dict[str, Draw] = {}
+def _looks_makers(contents: RunContents, layout: Layout) -> dict[str, PaperFigure]:
+    makers: dict[str, PaperFigure] = {}
     probed, seen = probes(contents.encoding), contents.saliency
     if probed is not None:
-        makers["encoding"] = partial(probes_figure, probed, layout)
+        words = captions.encoding_caption(probed, min(MAX_BLOCKS, len(probed.blocks)))
+        makers["encoding"] = PaperFigure(partial(probes_figure, probed, layout), words)
     if seen is not None:
         for key in panel_keys(seen.cells)[:MAX_PANELS]:
             name = f"saliency_{file_name(' '.join(key))}"
-            makers[name] = partial(heat_figure, seen, key, contents.study, layout)
+            words = captions.saliency_caption(key, panel_cells(seen.cells, key), contents)
+            makers[name] = PaperFigure(partial(heat_figure, seen, key, contents.study, layout), words)
     return makers

@@ -7,7 +7,7 @@ when a figure is made. No pyplot, so no state is shared.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import Any
@@ -17,6 +17,8 @@ from subgroup_audit.errors import ReportError, nearest
 
 MM_PER_INCH = 25.4
 LONGEST_NAME = 44
+# What `--cohort` says for every training cohort, unless one has this name.
+EVERY_COHORT = "every"
 # The mean width of a letter of names and numbers in DejaVu Sans, as a share of its size.
 LETTER_WIDTH = 0.58
 INK, SOFT, RULE, BAND = "#1b1f24", "#5b6472", "#d5d9df", "#dfe9f3"
@@ -28,7 +30,7 @@ MARKERS = {"gap": "D", "equal": "o", "inconclusive": "o", "absent": "x", "descri
 
 @dataclass(frozen=True)
 class Layout:
-    """How large a figure is printed.
+    """How large a figure is printed, and whose curves and decisions are.
 
     Attributes
     ----------
@@ -38,6 +40,7 @@ class Layout:
     height : of the tallest figure, mm
     font, small : size of letters, points; nothing is smaller than 6
     dpi : dots per inch of the PNG at its printed size
+    cohorts : training cohorts whose curves and decisions are drawn; empty: the first; `EVERY_COHORT` alone: each
     """
 
     name: str
@@ -47,6 +50,7 @@ class Layout:
     font: float = 7.5
     small: float = 6.5
     dpi: int = 300
+    cohorts: tuple[str, ...] = ()
 
     @property
     def is_wide(self) -> bool:
@@ -79,8 +83,8 @@ LAYOUTS: Mapping[str, Layout] = {
 ONE_COLUMN = LAYOUTS["one-column"]
 
 
-def layout_of(journal: str) -> Layout:
-    """The layout that a journal's name stands for.
+def layout_of(journal: str, cohorts: Sequence[str] = ()) -> Layout:
+    """The layout that a journal's name stands for, with the training cohorts whose curves and decisions are drawn.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def layout_of(journal: str) -> Layout:
     if journal not in LAYOUTS:
         near = nearest(journal, LAYOUTS) or list(LAYOUTS)
         raise ReportError(f"--journal {journal}: there is no such layout; nearest: {', '.join(near)}")
-    return LAYOUTS[journal]
+    return replace(LAYOUTS[journal], cohorts=tuple(cohorts))
 
 
 def style_of(layout: Layout) -> dict[str, Any]:

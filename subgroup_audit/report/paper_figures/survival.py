@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from subgroup_audit.report.numerals import interval, signed
@@ -28,7 +27,7 @@ TITLE, AROUND = 7.0, 23.0
 
 def survival_figure(found: Survival, layout: Layout) -> Any:
     """Gaps as measured and at an equal mix: a panel for each of the most important comparisons that fit a page."""
-    chosen = _that_fit(found.comparisons[:MAX_COMPARISONS], layout)
+    chosen = that_fit(found, layout)
     heights = [TITLE + row_height(layout) * len(comparison.ways) for comparison in chosen]
     figure = layout.figure(AROUND + sum(heights))
     panels = figure.subplots(len(chosen), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
@@ -42,10 +41,10 @@ def survival_figure(found: Survival, layout: Layout) -> Any:
     return figure
 
 
-def _that_fit(comparisons: Sequence[Comparison], layout: Layout) -> list[Comparison]:
+def that_fit(found: Survival, layout: Layout) -> list[Comparison]:
     """The first comparisons, at least one, that a page holds."""
     left, chosen = layout.height - AROUND, list[Comparison]()
-    for comparison in comparisons:
+    for comparison in found.comparisons[:MAX_COMPARISONS]:
         left -= TITLE + row_height(layout) * len(comparison.ways)
         if left < 0 and chosen:
             break
