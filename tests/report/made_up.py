@@ -12,6 +12,7 @@ from fabricated import (
     fabricated_table1,
     fabricated_waterfall,
 )
+from made_up_looks import made_up_encoding, made_up_looks
 
 from subgroup_audit.audit import audit_predictions
 from subgroup_audit.audit.performance import group_performance
@@ -22,20 +23,24 @@ from subgroup_audit.study import Study
 FINDING = "Lung opacity"
 
 
-def made_up_run(*, groups: int = 5, models: int = 2, seeds: int = 3, persons: int = 60) -> RunContents:
+def made_up_run(
+    *, groups: int = 5, models: int = 2, seeds: int = 3, persons: int = 60, is_looked_at: bool = False
+) -> RunContents:
     """A run with every section: each group is trained on and tested on, and one pair of groups is compared a row.
 
     Parameters
     ----------
     groups : hospitals, each a cohort; the matrix has the square of it as cells for every model
     persons : test persons of a group, one radiograph each, half of them positive
+    is_looked_at : with probes of the features and heat maps
     """
-    study = made_up_study(groups, models, seeds)
+    study = made_up_study(groups, models, seeds, ["encoding", "saliency"] if is_looked_at else [])
     images = made_up_images(groups, persons)
     manifest = CohortManifest(images.assign(cohort=images["site"], weight=1.0))
     predictions = Predictions(pd.concat(made_up_scores(study, images), ignore_index=True))
     rng = np.random.default_rng(3)
     leakage, simulated = fabricated_leakage(study)
+    looked = {"encoding": made_up_encoding(study), "saliency": made_up_looks(study, rng)} if is_looked_at else {}
     return RunContents(
         study=study,
         result=audit_predictions(study, manifest, predictions),
@@ -48,10 +53,11 @@ def made_up_run(*, groups: int = 5, models: int = 2, seeds: int = 3, persons: in
         samples=fabricated_samples(study, rng),
         provenance={"version": "0.1.0", "n_fits": groups * models * seeds, "command": "audit run many.yaml"},
         **group_performance(study, manifest, predictions),
+        **looked,
     )
 
 
-def made_up_study(groups: int, models: int, seeds: int) -> Study:
+def made_up_study(groups: int, models: int, seeds: int, diagnose: list[str]) -> Study:
     """Hospitals as cohorts, compared with the first."""
     names = [f"Hospital {place + 1:02d}" for place in range(groups)]
     return Study.model_validate(
@@ -63,6 +69,7 @@ def made_up_study(groups: int, models: int, seeds: int) -> Study:
             "cohorts": {name: {"site": name} for name in names},
             "models": {f"net{place}": {"architecture": "densenet121"} for place in range(models)},
             "seeds": list(range(seeds)),
+            "diagnose": diagnose,
             "analysis": {
                 "reference": {"site": names[0]},
                 "n_resamples": 100,

@@ -17,15 +17,16 @@ MEGABYTE = 1_000_000
 
 @pytest.fixture(scope="module")
 def hospitals() -> RunContents:
-    """Five hospitals, two models, three seeds."""
-    return made_up_run(groups=5, models=2, seeds=3)
+    """Five hospitals, two models, three seeds, with probes and heat maps."""
+    return made_up_run(groups=5, models=2, seeds=3, is_looked_at=True)
 
 
-def test_a_study_of_five_hospitals_two_models_and_three_seeds_fits_eight_megabytes(hospitals: RunContents) -> None:
+def test_a_study_of_five_hospitals_two_models_and_three_seeds_fits_six_megabytes(hospitals: RunContents) -> None:
     page = render_page(hospitals, report_tables(hospitals))
-    assert len(page.encode()) < 8 * MEGABYTE
+    assert len(page.encode()) < 6 * MEGABYTE
     sections = set(re.findall(r'<section id="([a-z_]+)"', page))
     assert {"matrix", "gaps", "train_test", "waterfall", "performance", "curves", "flow", "samples"} <= sections
+    assert {"encoding", "saliency"} <= sections
 
 
 def test_a_wide_matrix_shows_its_aucs_alone_until_asked() -> None:
