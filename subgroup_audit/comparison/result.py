@@ -11,6 +11,7 @@ import pandas as pd
 
 from subgroup_audit.comparison.words import VERDICTS, counts_sentence, overall_verdict, title
 from subgroup_audit.schema import Column
+from subgroup_audit.schema.columns import LIMITS, PERCENTILES, STATUS
 
 RESULT_SCHEMA = "subgroup_audit/compare/1"
 EXIT_NONE, EXIT_DIFFERENCE, EXIT_INCONCLUSIVE, EXIT_NOTHING = 0, 1, 4, 5
@@ -30,13 +31,11 @@ COMPARISON_COLUMNS: tuple[Column, ...] = (
     Column("compared_estimate", "float", "AUC or gap of the compared, on the shared images", nullable=True),
     Column("reference_estimate", "float", "AUC or gap of the reference, on the shared images", nullable=True),
     Column("estimate", "float", "compared minus reference", nullable=True),
-    Column("low", "float", "lower limit", nullable=True),
-    Column("high", "float", "upper limit", nullable=True),
+    *LIMITS,
     Column("standard_error", "float", "of the difference", nullable=True),
     Column("confidence_level", "float", "of both intervals"),
     Column("method", "string", "of the default interval"),
-    Column("bootstrap_low", "float", "lower limit, percentile over shared draws of persons", nullable=True),
-    Column("bootstrap_high", "float", "upper limit, percentile over shared draws of persons", nullable=True),
+    *PERCENTILES,
     Column("p_value", "float", "two-sided, that there is no difference", nullable=True),
     Column("p_adjusted", "float", "corrected over all differences that are tested", nullable=True),
     Column("margin", "float", "largest difference that counts as none", nullable=True),
@@ -56,8 +55,7 @@ COMPARISON_COLUMNS: tuple[Column, ...] = (
     Column("n_images_compared_only", "int", "images of these cells that the compared alone has"),
     Column("n_seeds", "int", "training seeds of the compared"),
     Column("reference_n_seeds", "int", "training seeds of the reference"),
-    Column("status", "string", "ok, small, degenerate or not estimable"),
-    Column("reason", "string", "why, where the status is not ok"),
+    *STATUS,
 )
 CHANGE_COLUMNS: tuple[Column, ...] = (
     Column("compared", "string", "the run that is compared with the reference"),

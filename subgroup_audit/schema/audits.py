@@ -8,14 +8,13 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from subgroup_audit.schema.columns import COUNTS, ENDING, FITTED, LIMITS, NAMED, PERCENTILES, TERMS
 from subgroup_audit.schema.fits import ACCURACY_COLUMNS, FIT_COLUMNS
 from subgroup_audit.schema.tables import SPLITS, Column, conform_frame
 
 ESTIMATE_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study, or 'macro mean'"),
-    Column("train_cohort", "string", "cohort that the fits were trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *FITTED,
     Column("split", "string", "train, val or test", allowed=SPLITS),
     Column("test_group", "string", "cohort whose images are scored"),
     Column("metric", "string", "what is estimated"),
@@ -25,38 +24,28 @@ ESTIMATE_COLUMNS: tuple[Column, ...] = (
     Column("standard_error", "float", "of the estimate", nullable=True),
     Column("confidence_level", "float", "of both intervals"),
     Column("method", "string", "of the default interval"),
-    Column("bootstrap_low", "float", "lower limit, percentile over shared draws of persons", nullable=True),
-    Column("bootstrap_high", "float", "upper limit, percentile over shared draws of persons", nullable=True),
+    *PERCENTILES,
     Column("band_low", "float", "lower limit of the simultaneous band over the matrix", nullable=True),
     Column("band_high", "float", "upper limit of the simultaneous band over the matrix", nullable=True),
     Column("band_method", "string", "of the simultaneous band; '' where there is none"),
     Column("patient_se", "float", "part of the standard error that the choice of patients leaves", nullable=True),
     Column("seed_sd", "float", "standard deviation between training seeds; none with one", nullable=True),
-    Column("n_patients", "int", "persons"),
-    Column("n_images", "int", "images"),
-    Column("n_positive", "int", "positive images"),
-    Column("n_negative", "int", "negative images"),
-    Column("n_seeds", "int", "training seeds averaged"),
-    Column("status", "string", "ok, small, degenerate or not estimable"),
-    Column("reason", "string", "why, where the status is not ok"),
+    *COUNTS,
+    *ENDING,
 )
 
 
 CONTRAST_COLUMNS: tuple[Column, ...] = (
     Column("kind", "string", "generalization_gap, subgroup_gap, transfer_gap or gap_of_gaps"),
     Column("finding", "string", "finding of the study, or 'macro mean'"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *NAMED,
     Column("minuend", "string", "the first term, in words"),
     Column("subtrahend", "string", "the second term, in words"),
     Column("train_cohort", "string", "training cohort (of the minuend, where two are compared)"),
     Column("test_group", "string", "test group (of the minuend, where two are compared)"),
     Column("other", "string", "what the subtrahend differs in: a split, a test group or a training cohort"),
-    Column("minuend_estimate", "float", "first term", nullable=True),
-    Column("subtrahend_estimate", "float", "second term", nullable=True),
-    Column("estimate", "float", "minuend minus subtrahend", nullable=True),
-    Column("low", "float", "lower limit", nullable=True),
-    Column("high", "float", "upper limit", nullable=True),
+    *TERMS,
+    *LIMITS,
     Column("standard_error", "float", "of the difference", nullable=True),
     Column("confidence_level", "float", "of the intervals"),
     Column("method", "string", "of the interval"),
@@ -71,16 +60,13 @@ CONTRAST_COLUMNS: tuple[Column, ...] = (
     Column("verdict", "string", "gap, no gap beyond the margin, inconclusive, not estimable, or descriptive"),
     Column("sentence", "string", "the verdict in words"),
     Column("n_patients", "int", "distinct persons of both terms"),
-    Column("n_seeds", "int", "training seeds averaged"),
-    Column("status", "string", "ok, small, degenerate or not estimable"),
-    Column("reason", "string", "why, where the status is not ok"),
+    *ENDING,
 )
 
 
 SPREAD_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study, or 'macro mean'"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *NAMED,
     Column("train_cohort", "string", "cohort that the fits were trained on"),
     Column("attribute", "string", "what tells the groups apart: sex, view, or an intersection like 'sex x view'"),
     Column("groups", "string", "test groups compared, with a comma between"),
@@ -107,8 +93,7 @@ SPREAD_COLUMNS: tuple[Column, ...] = (
 
 CASE_MIX_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *NAMED,
     Column("train_cohort", "string", "cohort that the fits were trained on"),
     Column("test_group", "string", "test group of the minuend"),
     Column("other", "string", "test group that is subtracted"),
@@ -116,8 +101,7 @@ CASE_MIX_COLUMNS: tuple[Column, ...] = (
     Column("adjustment", "string", "as measured, matched, within ..., weighted, regression or xAUC"),
     Column("held_equal", "string", "what is made equal; '' for nothing"),
     Column("estimate", "float", "the gap, minuend minus subtrahend", nullable=True),
-    Column("low", "float", "lower limit", nullable=True),
-    Column("high", "float", "upper limit", nullable=True),
+    *LIMITS,
     Column("standard_error", "float", "of the gap", nullable=True),
     Column("confidence_level", "float", "of the intervals"),
     Column("bootstrap_low", "float", "percentile over shared draws, mix or weights taken anew", nullable=True),
@@ -148,8 +132,7 @@ CHECK_ESTIMATE_COLUMNS: tuple[Column, ...] = (
     Column("threshold", "float", "operating point that the metric depends on", nullable=True),
     Column("threshold_rule", "string", "where the operating point comes from; '' where there is none"),
     Column("estimate", "float", "value of the metric", nullable=True),
-    Column("low", "float", "lower limit", nullable=True),
-    Column("high", "float", "upper limit", nullable=True),
+    *LIMITS,
     Column("standard_error", "float", "of the estimate", nullable=True),
     Column("confidence_level", "float", "of the interval"),
     Column("method", "string", "of the interval"),
@@ -172,11 +155,8 @@ CHECK_CONTRAST_COLUMNS: tuple[Column, ...] = (
     Column("reference", "string", "what is subtracted: a group, a split or another model"),
     Column("metric", "string", "what is compared"),
     Column("threshold_rule", "string", "where the operating point comes from; '' where there is none"),
-    Column("minuend_estimate", "float", "first term", nullable=True),
-    Column("subtrahend_estimate", "float", "second term", nullable=True),
-    Column("estimate", "float", "minuend minus subtrahend", nullable=True),
-    Column("low", "float", "lower limit", nullable=True),
-    Column("high", "float", "upper limit", nullable=True),
+    *TERMS,
+    *LIMITS,
     Column("standard_error", "float", "of the difference", nullable=True),
     Column("confidence_level", "float", "of the interval"),
     Column("method", "string", "of the interval"),

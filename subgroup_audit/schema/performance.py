@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from subgroup_audit.schema.columns import COUNTS, ENDING, FITTED, LIMITS, NAMED
 from subgroup_audit.schema.tables import SPLITS, Column
 
 CURVES = ("roc", "precision_recall", "reliability")
 
 _CELL: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study"),
-    Column("train_cohort", "string", "cohort that the fits were trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *FITTED,
     Column("test_group", "string", "cohort whose test images are scored"),
-)
-_TAIL: tuple[Column, ...] = (
-    Column("n_seeds", "int", "training seeds averaged"),
-    Column("status", "string", "ok, small, degenerate or not estimable"),
-    Column("reason", "string", "why, where the status is not ok"),
 )
 
 PERFORMANCE_COLUMNS: tuple[Column, ...] = (
@@ -25,17 +19,13 @@ PERFORMANCE_COLUMNS: tuple[Column, ...] = (
     Column("threshold", "float", "operating point, mean over seeds; none for what needs none", nullable=True),
     Column("threshold_rule", "string", "how the operating point was chosen; '' for what needs none"),
     Column("estimate", "float", "mean over seeds", nullable=True),
-    Column("low", "float", "lower limit", nullable=True),
-    Column("high", "float", "upper limit", nullable=True),
+    *LIMITS,
     Column("standard_error", "float", "of the estimate", nullable=True),
     Column("confidence_level", "float", "of the interval"),
     Column("method", "string", "of the interval"),
     Column("seed_sd", "float", "standard deviation between training seeds; none with one", nullable=True),
-    Column("n_patients", "int", "persons"),
-    Column("n_images", "int", "images"),
-    Column("n_positive", "int", "positive images"),
-    Column("n_negative", "int", "negative images"),
-    *_TAIL,
+    *COUNTS,
+    *ENDING,
 )
 
 PERFORMANCE_GAP_COLUMNS: tuple[Column, ...] = (
@@ -45,13 +35,12 @@ PERFORMANCE_GAP_COLUMNS: tuple[Column, ...] = (
     Column("minuend_estimate", "float", "of test_group", nullable=True),
     Column("subtrahend_estimate", "float", "of other", nullable=True),
     Column("estimate", "float", "minuend minus subtrahend", nullable=True),
-    Column("low", "float", "lower limit", nullable=True),
-    Column("high", "float", "upper limit", nullable=True),
+    *LIMITS,
     Column("standard_error", "float", "of the difference", nullable=True),
     Column("confidence_level", "float", "of the interval"),
     Column("method", "string", "of the interval"),
     Column("n_patients", "int", "distinct persons of both groups"),
-    *_TAIL,
+    *ENDING,
 )
 
 PERFORMANCE_CURVE_COLUMNS: tuple[Column, ...] = (
@@ -72,8 +61,7 @@ OPERATING_POINT_COLUMNS: tuple[Column, ...] = (
     Column(
         "train_cohort", "string", "cohort that the fit was trained on, and whose validation images it is chosen on"
     ),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *NAMED,
     Column("seed", "int", "training seed"),
     Column("rule", "string", "how it was chosen"),
     Column("threshold", "float", "a score at or above it is called positive", nullable=True),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from subgroup_audit.schema.columns import COUNTS, ENDING, FITTED, LIMITS, NAMED, STATUS
 from subgroup_audit.schema.tables import Column
 
 WATERFALL_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study"),
-    Column("train_cohort", "string", "cohort that the fits were trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *FITTED,
     Column("position", "int", "place in the waterfall, 0 first; all other test groups share the last"),
     Column("stage", "string", "while training, evaluation mode, recomputed, validation, own test or other test"),
     Column("test_group", "string", "cohort whose images are scored"),
@@ -27,13 +26,8 @@ WATERFALL_COLUMNS: tuple[Column, ...] = (
     Column("whole_p_value", "float", "two-sided, that the whole change is zero", nullable=True),
     Column("confidence_level", "float", "of all intervals"),
     Column("method", "string", "of the interval of the change, or of the first AUC"),
-    Column("n_patients", "int", "persons"),
-    Column("n_images", "int", "images"),
-    Column("n_positive", "int", "positive images"),
-    Column("n_negative", "int", "negative images"),
-    Column("n_seeds", "int", "training seeds averaged"),
-    Column("status", "string", "ok, small, degenerate or not estimable"),
-    Column("reason", "string", "why, where the status is not ok"),
+    *COUNTS,
+    *ENDING,
 )
 
 
@@ -42,9 +36,7 @@ CONTROL_COLUMNS: tuple[Column, ...] = (
     Column("amount", "float", "share of persons kept, or of labels turned over; 1 where there is no amount"),
     Column("words", "string", "the control in a few words"),
     Column("finding", "string", "finding of the study"),
-    Column("train_cohort", "string", "cohort that the fits were trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *FITTED,
     Column("test_group", "string", "cohort whose test images are scored"),
     Column("auc", "float", "AUC of the control's fits, mean over seeds", nullable=True),
     Column("auc_low", "float", "lower limit of the AUC", nullable=True),
@@ -65,23 +57,19 @@ CONTROL_COLUMNS: tuple[Column, ...] = (
     Column("n_images", "int", "images tested"),
     Column("n_positive", "int", "positive images"),
     Column("n_negative", "int", "negative images"),
-    Column("n_seeds", "int", "training seeds averaged"),
-    Column("status", "string", "ok, small, degenerate or not estimable"),
-    Column("reason", "string", "why, where the status is not ok"),
+    *ENDING,
 )
 
 
 ENCODING_COLUMNS: tuple[Column, ...] = (
     Column("train_cohort", "string", "cohort that the fits were trained on, and whose test images are probed"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *NAMED,
     Column("attribute", "string", "sex, view or age_band; 'finding' for the model's own task"),
     Column("value", "string", "value that is told from the others"),
     Column("against", "string", "the other value, or 'the rest'"),
     Column("source", "string", "fitted, untrained, shuffled (probes), or model (the model's own score)"),
     Column("auc", "float", "AUC of the probe on test persons, mean over seeds", nullable=True),
-    Column("low", "float", "lower limit", nullable=True),
-    Column("high", "float", "upper limit", nullable=True),
+    *LIMITS,
     Column("standard_error", "float", "of the AUC", nullable=True),
     Column("confidence_level", "float", "of the interval"),
     Column("method", "string", "of the interval"),
@@ -93,16 +81,13 @@ ENCODING_COLUMNS: tuple[Column, ...] = (
     Column("n_negative", "int", "test images with another value"),
     Column("n_seeds", "int", "training seeds averaged"),
     Column("n_probes", "int", "probes averaged; with shuffled values several a seed"),
-    Column("status", "string", "ok, small, degenerate or not estimable"),
-    Column("reason", "string", "why, where the status is not ok"),
+    *STATUS,
 )
 
 
 ADVANTAGE_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study"),
-    Column("train_cohort", "string", "cohort that the fits were trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *FITTED,
     Column("test_group", "string", "cohort whose test images are scored"),
     Column("attribute", "string", "sex, view or age_band"),
     Column("auc_all", "float", "AUC of the model, mean over seeds", nullable=True),
@@ -120,10 +105,7 @@ ADVANTAGE_COLUMNS: tuple[Column, ...] = (
     Column("confidence_level", "float", "of the intervals"),
     Column("method", "string", "of the interval of the share"),
     Column("n_left_out", "int", "images left out, of values that lack a class"),
-    Column("n_patients", "int", "persons"),
-    Column("n_images", "int", "images"),
-    Column("n_positive", "int", "positive images"),
-    Column("n_negative", "int", "negative images"),
+    *COUNTS,
     Column("n_seeds", "int", "training seeds averaged"),
     Column("status", "string", "ok, small, degenerate or not estimable"),
     Column("reason", "string", "why, where the status is not ok; and what was left out"),
@@ -132,9 +114,7 @@ ADVANTAGE_COLUMNS: tuple[Column, ...] = (
 
 SALIENCY_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study"),
-    Column("train_cohort", "string", "cohort that the fits were trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *FITTED,
     Column("test_group", "string", "cohort whose test images are looked at"),
     Column("label", "string", "positive or negative", allowed=("positive", "negative")),
     Column("place", "int", "row of the mean map in the stored arrays; -1 where there is none"),
@@ -150,9 +130,7 @@ SALIENCY_COLUMNS: tuple[Column, ...] = (
 
 BOX_HEAT_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study"),
-    Column("train_cohort", "string", "cohort that the fits were trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *FITTED,
     Column("test_group", "string", "cohort whose positive test images are looked at"),
     Column("attribute", "string", "sex or view; '' for all"),
     Column("value", "string", "value of the attribute, or 'all'"),
@@ -179,8 +157,7 @@ BOX_HEAT_COLUMNS: tuple[Column, ...] = (
 ORDER_CHECK_COLUMNS: tuple[Column, ...] = (
     Column("fit_id", "string", "key of the fit"),
     Column("train_cohort", "string", "cohort that the fit was trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *NAMED,
     Column("seed", "int", "training seed"),
     Column("control", "string", "the control in a few words; '' for a fit of the study"),
     Column("n_images", "int", "test images predicted again"),
@@ -212,8 +189,7 @@ SAME_SCORE_COLUMNS: tuple[Column, ...] = (
 PERSON_ERROR_COLUMNS: tuple[Column, ...] = (
     Column("fit_id", "string", "key of the fit"),
     Column("train_cohort", "string", "cohort that the fit was trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *NAMED,
     Column("seed", "int", "training seed"),
     Column("finding", "string", "finding of the study"),
     Column("patient_id", "string", "the person"),
@@ -231,8 +207,7 @@ PERSON_ERROR_COLUMNS: tuple[Column, ...] = (
 
 ERROR_COUNT_COLUMNS: tuple[Column, ...] = (
     Column("train_cohort", "string", "cohort that the fit was trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *NAMED,
     Column("seed", "int", "training seed"),
     Column("finding", "string", "finding of the study"),
     Column("test_group", "string", "cohort whose test images are called"),
@@ -257,9 +232,7 @@ ERROR_COUNT_COLUMNS: tuple[Column, ...] = (
 
 CAUSE_COLUMNS: tuple[Column, ...] = (
     Column("finding", "string", "finding of the study"),
-    Column("train_cohort", "string", "cohort that the fits were trained on"),
-    Column("model", "string", "name in the study file"),
-    Column("recipe", "string", "name in the study file"),
+    *FITTED,
     Column("cause", "string", "what is asked for, in words"),
     Column("group", "string", "test group that it is about; '' for all"),
     Column(
