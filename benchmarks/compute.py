@@ -1,7 +1,9 @@
 """Training and inference on a CPU as our workers do them, against the plain way: eager float32, contiguous.
 
 Each way has a process of its own that waits for its turn, since the allocator is a setting of the process. The
-precision and layout of ours are those that the probe chooses on this machine. One thread, CPU time, batch 32.
+precision and layout of ours are those that the probe chooses on this machine. What a whole machine trains is
+measured by the clock: fits of one thread side by side, as workers run them, against one fit with a thread a core,
+which is PyTorch's default. What one thread trains is measured in CPU time. Batches of 32.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from turns import Effort, Figure, Figures, per_cpu_second, per_second, take_turn
 
 NETWORKS = ("resnet18", "resnet50", "densenet121", "mobilenetv3_large_100", "convnext_atto")
 UNIT = "images/s of CPU, one thread"
+CLOCK = "images/s by the clock"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ def measure(effort: Effort) -> Figures:
         turns = take_turns({name: clocked(way, make_work(way)[1]) for name, way in ways.items()}, 1)
         return {"resnet18": turns.figure("ours", "plain", UNIT)}
     rounds = effort.rounds(7)
-    found = {name: compare(plain_and_ours(name), rounds) for name in NETWORKS}
+    found: Figures = {}
+    for name in NETWORKS:
+        found |= measure_training(name, rounds)
     memory = {
         "ours": Way("resnet18", is_worker=True, choice="fp32 channels_last"),
         "plain": Way("resnet18", is_worker=False, choice="fp32 channels_last"),
@@ -64,6 +69,36 @@ def measure(effort: Effort) -> Figures:
     found["allocator"] = compare(memory, rounds)
     found["inference"] = compare(plain_and_ours("resnet50", is_training=False), rounds)
     return {**found, "side_by_side": measure_side_by_side(rounds)}
+
+
+def count_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def measure_training(architecture: str, rounds: int) -> Figures:
+    """Our workers on all cores against one plain fit on all cores, and one thread of each."""
+    cores = count_cores()
+    one = plain_and_ours(architecture)
+    ways = {f"ours {i}": one["ours"] for i in range(cores)}
+    ways |= {"plain": one["plain"], "plain on all": replace(one["plain"], threads=cores)}
+    n_images = one["ours"].n_images
+    with serving(ways) as (ends, names):
+        ours = [ends[f"ours {i}"] for i in range(cores)]
+        turns = take_turns(
+            {
+                "ours on all": lambda: per_second(cores * n_images, lambda: ask(ours)),
+                "plain on all": lambda: per_second(n_images, lambda: ask([ends["plain on all"]])),
+                "ours": lambda: ask(ours[:1])[0],
+                "plain": lambda: ask([ends["plain"]])[0],
+            },
+            rounds,
+        )
+    whole, thread = turns.figure("ours on all", "plain on all", CLOCK), turns.figure("ours", "plain", UNIT)
+    return {
+        architecture: Figure(whole.value, f"{whole.detail}, {cores} cores; {names['ours 0']}"),
+        f"{architecture}_thread": Figure(thread.value, f"{thread.detail}; {names['ours 0']}"),
+    }
 
 
 def plain_and_ours(architecture: str, *, is_training: bool = True) -> dict[str, Way]:
@@ -84,11 +119,11 @@ def compare(ways: dict[str, Way], rounds: int) -> Figure:
 
 def measure_side_by_side(rounds: int) -> Figure:
     """A fit with one thread on every core, against one fit with a thread on every core, by the clock."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    ways = {f"alone {i}": Way("resnet18", is_worker=True, choice="fp32 channels_last") for i in range(cores)}
-    ways["together"] = Way("resnet18", is_worker=True, choice="fp32 channels_last", threads=cores)
+    cores = count_cores()
+    ways = {f"alone {i}": Way("resnet18", is_worker=True, choice="probed") for i in range(cores)}
+    ways["together"] = Way("resnet18", is_worker=True, choice="probed", threads=cores)
     n_images = ways["together"].n_images
-    with serving(ways) as (ends, _):
+    with serving(ways) as (ends, names):
         alone = [end for name, end in ends.items() if name != "together"]
         turns = take_turns(
             {
@@ -97,7 +132,8 @@ def measure_side_by_side(rounds: int) -> Figure:
             },
             rounds,
         )
-    return turns.figure("alone", "together", f"images/s by the clock, {cores} cores, ResNet-18 at 128 px")
+    ratio = turns.figure("alone", "together", f"{CLOCK}, {cores} cores, ResNet-18 at 128 px")
+    return Figure(ratio.value, f"{ratio.detail}; {names['alone 0']}, and {names['together']}")
 
 
 @contextmanager
