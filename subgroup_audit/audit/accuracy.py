@@ -2,77 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from subgroup_audit.audit.cells import CellName
+from subgroup_audit.audit.cells import Cell, CellName
 from subgroup_audit.audit.contrasts import fits_of
 from subgroup_audit.audit.estimates import MeasuredCell
 from subgroup_audit.audit.macro import MacroCell
-from subgroup_audit.schema import ACCURACY_COLUMNS, CohortManifest, Predictions
+from subgroup_audit.schema import ACCURACY_COLUMNS
 from subgroup_audit.stats import Estimate, average_over_seeds, combine, pool_sides, rate_interval
 from subgroup_audit.study import Analysis, Study
 
 THRESHOLD = 0.5
-KEYS = ["fit_id", "train_cohort", "model", "recipe", "seed"]
+KEYS = ["fit_id", "train_cohort", "model", "recipe", "seed", "split"]
 
+IntArray: TypeAlias = NDArray[np.int64]
+Fits = Mapping[tuple[str, str, str], Mapping[int, str]]
+"""Training cohort, model and recipe -> training seed -> key of the fit."""
 Cells = Mapping[CellName, MeasuredCell]
 Macros = Mapping[CellName, MacroCell]
+OwnCells = dict[tuple[str, str, str, str], list[Cell]]
+"""Training cohort, model, recipe and split -> the cells of the fits' own cohort, one a finding."""
 
 
-def fit_accuracies(
-    study: Study,
-    manifest: CohortManifest,
-    predictions: Predictions | Iterable[Predictions],
-    cells: Cells,
-    macros: Macros,
-) -> pd.DataFrame:
+def fit_accuracies(study: Study, fits: Fits, cells: Cells, macros: Macros) -> pd.DataFrame:
     """`ACCURACY_COLUMNS`: each fit on each split of the cohort that it was trained on, in evaluation mode.
 
     An image is right where its score is on the side of 0.5 on which its label is; of classes, where its class has
     the largest score. With several findings, every known label counts one. Limits are those of a share of images
     with persons as clusters, and of the AUC of one fit: for this trained model, whatever another seed would give.
     """
-    names = [*KEYS, "split"]
-    rows = [
-        dict(zip(names, key, strict=True)) | _share_right(part, study.analysis)
-        for table in ([predictions] if isinstance(predictions, Predictions) else predictions)
-        for key, part in _right_or_wrong(study, manifest, table).groupby(names, sort=True)
-    ]
-    rows.sort(key=lambda row: tuple(row[name] for name in names))
-    aucs = _own_aucs(cells, macros, study.analysis)
-    named = ("train_cohort", "model", "recipe", "seed", "split")
-    full = [row | _limits_of(aucs.get(tuple(row[name] for name in named))) for row in rows]
-    return pd.DataFrame(full, columns=[column.name for column in ACCURACY_COLUMNS])
+    analysis = study.analysis
+    aucs = _own_aucs(cells, macros, analysis)
+    is_right = _right_class if study.is_multiclass else _right_labels
+    rows = []
+    for (*recipe_of_cohort, split), own in _own_cells(cells).items():
+        cohort, model, recipe = recipe_of_cohort
+        for seed, fit in fits[cohort, model, recipe].items():
+            key = dict(zip(KEYS, (fit, cohort, model, recipe, seed, split), strict=True))
+            auc = _limits_of(aucs.get((cohort, model, recipe, seed, split)))
+            rows.append(key | _share_right(*is_right(own, seed), analysis) | auc)
+    rows.sort(key=lambda row: tuple(row[name] for name in KEYS))
+    return pd.DataFrame(rows, columns=[column.name for column in ACCURACY_COLUMNS])
 
 
-def _right_or_wrong(study: Study, manifest: CohortManifest, predictions: Predictions) -> pd.DataFrame:
-    """Every known label of a fit's own cohort, with whether the fit has it right."""
-    columns = ["cohort", "image_id", "patient_id", "finding", "split"]
-    of_cohorts = manifest.frame["cohort"].isin(predictions.frame["train_cohort"].unique())
-    members = manifest.frame.loc[of_cohorts, columns].rename(columns={"cohort": "train_cohort"})
-    is_own = predictions.frame["image_id"].isin(members["image_id"])
-    scored = predictions.frame.loc[is_own, [*KEYS, "image_id", "finding", "y_true", "y_score"]].merge(
-        members, on=["train_cohort", "image_id", "finding"]
-    )
-    if study.is_multiclass:
-        scored = scored.loc[scored.groupby(["fit_id", "image_id"])["y_score"].idxmax()]
-        return scored.assign(right=scored["y_true"] == 1)
-    return scored.assign(right=(scored["y_score"] >= THRESHOLD) == (scored["y_true"] == 1))
+def _own_cells(cells: Cells) -> OwnCells:
+    found: OwnCells = {}
+    for name, measured in cells.items():
+        if name.test_group == name.train_cohort:
+            found.setdefault((name.train_cohort, name.model, name.recipe, name.split), []).append(measured.cell)
+    return found
 
 
-def _share_right(rows: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
+def _right_labels(own: Sequence[Cell], seed: int) -> tuple[IntArray, IntArray]:
+    """Whether each known label of each finding is right, 0 or 1, and whose it is."""
+    right = [(cell.by_seed[seed] >= THRESHOLD) == (cell.y_true == 1) for cell in own]
+    return np.concatenate(right).astype(np.int64), np.concatenate([cell.person for cell in own])
+
+
+def _right_class(own: Sequence[Cell], seed: int) -> tuple[IntArray, IntArray]:
+    """The same of images: whether the class with the largest score, the first of equal ones, is theirs."""
+    image = np.concatenate([cell.image_id for cell in own])
+    codes, images = pd.factorize(image)
+    score, label = (np.full((len(own), len(images)), fill) for fill in (-np.inf, 0.0))
+    person = np.zeros(len(images), dtype=np.int64)
+    start = 0
+    for row, cell in enumerate(own):
+        places = codes[start : start + len(cell.y_true)]
+        score[row, places], label[row, places], person[places] = cell.by_seed[seed], cell.y_true, cell.person
+        start += len(cell.y_true)
+    called = np.argmax(score, axis=0)
+    return label[called, np.arange(len(images))].astype(np.int64), person
+
+
+def _share_right(right: IntArray, person: IntArray, analysis: Analysis) -> dict[str, Any]:
     # a label is right or wrong: the accuracy of calling every one right is their share
-    right = rows["right"].to_numpy(dtype=np.int64)
     found = rate_interval(
         right,
         np.ones(len(right)),
         "accuracy",
         threshold=THRESHOLD,
-        person=rows["patient_id"].to_numpy(dtype=object),
+        person=person,
         confidence_level=analysis.confidence_level,
         min_persons=analysis.min_persons,
     )

@@ -41,7 +41,7 @@ def audit_predictions(
     ----------
     manifest : says which images a cell has and what their labels are
     predictions : one row per fit, image and finding; joined by key, never by order. Several tables, of one or more
-        whole fits each, are gone through one by one, twice: an object whose iteration reads a file will do
+        whole fits each, are gone through one by one, once: a generator that reads a file after the other will do
 
     Raises
     ------
@@ -74,7 +74,7 @@ def audit_predictions(
         settings,
         spreads=spread_rows(study, cells, macros),
         case_mix=case_mix_rows(study, [pair for pair in pairs if isinstance(pair, Pair)], cells, scores, draws),
-        accuracies=fit_accuracies(study, manifest, predictions, cells, macros),
+        accuracies=fit_accuracies(study, scores.fits, cells, macros),
     )
 
 
