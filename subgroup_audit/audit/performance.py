@@ -40,7 +40,7 @@ from subgroup_audit.stats.seed_curves import SeedCurve, seed_precision_recall, s
 from subgroup_audit.stats.seed_means import Scale, SeedAverage, gap_over_seeds, measure_over_seeds
 from subgroup_audit.study import Study
 
-VERSION = 1
+VERSION = 2
 RATES_SHOWN = ("sensitivity", "specificity", "ppv", "npv", "false_positive_rate", "false_negative_rate")
 CALIBRATION: Mapping[str, Scale] = {
     "calibration_slope": "free",

@@ -30,8 +30,6 @@ FALSE_POSITIVE_RATES: FloatArray = np.round(
 RECALLS: FloatArray = np.round(np.linspace(0.0, 1.0, 61)[1:], 6)
 # Points on either side whose variances are averaged.
 NEIGHBOURS = 4
-# A mean of p (1 - p) below this is rounding.
-NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +84,7 @@ def seed_precision_recall(
     """Mean precision of the fits at given recalls (the highest threshold that reaches each), with limits.
 
     With prevalence q, recall v and false-positive rate f, precision is q v / (q v + (1 - q) f). A person pulls
-    it by way of q, of f, and of the recall at the threshold; the slope of the ROC curve turns the last into f.
+    it by way of q, of f, and of the recall at the threshold, which moves f by how fast f rises with the recall.
 
     Raises
     ------
@@ -96,7 +94,7 @@ def seed_precision_recall(
     paths = [_Path(ranked) for ranked in _with_classes(by_seed)]
     cuts = [path.cuts_at_recalls(recalls) for path in paths]
     values = np.stack([path.precisions(cut) for path, cut in zip(paths, cuts, strict=True)])
-    pulls = np.stack([path.precision_pulls(cut) for path, cut in zip(paths, cuts, strict=True)])
+    pulls = np.stack([path.precision_pulls(cut, recalls) for path, cut in zip(paths, cuts, strict=True)])
     first = by_seed[0]
     flagged = np.mean([cut.high for cut in cuts], axis=0)
     n_free = np.minimum(flagged, recalls * first.n_persons_positive).clip(1.0)
@@ -209,13 +207,23 @@ class _Path:
             np.where(self.is_positive, (flags - value) / m, -slope * (flags - rates[:, None]) / n)
         )
 
-    def precision_pulls(self, cuts: _Cuts) -> FloatArray:
+    def alarms_by_recall(self, recalls: FloatArray) -> FloatArray:
+        """Rise of the false-positive rate per rise of the recall, over a window around each recall.
+
+        Along the recall the curve is never upright, as it is along the rate where positives follow each other.
+        """
+        m, n = self.ranked.n_positive, self.ranked.n_negative
+        width = np.minimum(0.5 * min(m, n) ** (-1 / 3), np.maximum(np.minimum(recalls, 1.0 - recalls), 1.0 / m))
+        first, last = (recalls - width).clip(1.0 / m, 1.0), (recalls + width).clip(0.0, 1.0)
+        ends = [self._at(self.cuts_at_recalls(end), 2) for end in (first, last)]
+        return np.asarray((ends[1] - ends[0]) / np.maximum(last - first, 1.0 / m))
+
+    def precision_pulls(self, cuts: _Cuts, recalls: FloatArray) -> FloatArray:
         m, n, size = self.ranked.n_positive, self.ranked.n_negative, self.ranked.n_images
         q, v, f = m / size, self._at(cuts, 1)[:, None], self._at(cuts, 2)[:, None]
-        rise = self.slope(f[:, 0])[:, None]
         whole = (q * v + (1.0 - q) * f) ** 2
         of_share, of_alarms = v * f / whole, q * (1.0 - q) * v / whole
-        back = np.divide(1.0, rise, out=np.zeros_like(rise), where=rise > 1e-3)
+        back = self.alarms_by_recall(recalls)[:, None]
         flags = self._flags(cuts)
         shared = of_share * (self.is_positive - q) / size
         return self._by_person(
@@ -289,7 +297,9 @@ def _curve(
     """The mean of the fits' curves with Wilson-form limits of each point's variance.
 
     A variance along a curve is smooth, its estimate at one point is not, least with two or three seeds. So it and
-    p (1 - p) are each averaged over neighbouring points before one is divided by the other.
+    p (1 - p) are each averaged over neighbouring points before one is divided by the other, and all points share
+    their degrees of freedom. Where next to nothing varies, one image that fell the other way stands in for what
+    was not seen (docs/statistics.md).
     """
     tail = (1.0 - check_level(confidence_level)) / 2.0
     means, n_seeds = values.mean(axis=0), len(values)
@@ -297,15 +307,31 @@ def _curve(
     total = (pulls.sum(axis=0) ** 2).sum(axis=1)
     between = np.maximum((total - n_seeds * own) / (n_seeds * max(n_seeds - 1, 1)), 0.0)
     spread = values.var(axis=0, ddof=1) if n_seeds > 1 else np.zeros(len(x))
-    parts = zip(*(_smoothed(one) for one in (between, own, spread, means * (1.0 - means))), strict=True)
-    ends = []
-    for (c, v, s, product), mean, least in zip(parts, means, at_ends, strict=True):
-        variance, joined = joined_variance(c, v, s, n_seeds, df) if n_seeds > 1 else (v, df)
-        n = product / variance if variance > NO_VARIANCE and product > NO_SPREAD else max(float(least), 1.0)
-        ends.append(WilsonLimits(float(mean), float(n), joined).at_tail(tail))
-    low, high = np.array(ends).T
+    between, own, spread, product = (_smoothed(one) for one in (between, own, spread, means * (1.0 - means)))
+    least = np.maximum(own - between, 0.0)
+    variance = between + np.maximum(spread, least) / n_seeds if n_seeds > 1 else own
+    joined = _common_df(between, own, spread, n_seeds, df) if n_seeds > 1 else df
     counts = np.broadcast_to(np.asarray(n_images, dtype=np.float64), x.shape)
+    one_more = 1.0 / np.maximum(counts, 1.0)
+    n = (product + one_more) / (variance + one_more / np.maximum(at_ends, 1.0))
+    ends = [
+        WilsonLimits(float(mean), float(size), joined).at_tail(tail) for mean, size in zip(means, n, strict=True)
+    ]
+    low, high = np.array(ends).T
     return SeedCurve(x, means, low, high, counts, np.full(len(x), n_seeds))
+
+
+def _common_df(between: FloatArray, own: FloatArray, spread: FloatArray, n_seeds: int, person_df: float) -> float:
+    """Degrees of freedom that all points of a curve share: Satterthwaite's of their variances in shares of v.
+
+    Whether the seeds differ by more than their persons explain is asked once for the whole curve. Asked at each
+    point, the answer would change from one to the next, and the width of the band with it.
+    """
+    weight = np.divide(1.0, own, out=np.zeros(len(own)), where=own > NO_VARIANCE)
+    if not weight.any():
+        return person_df
+    c, v, s = (float((weight * one).sum()) for one in (np.minimum(between, own), own, spread))
+    return joined_variance(c, v, s, n_seeds, person_df)[1]
 
 
 def _smoothed(values: FloatArray) -> FloatArray:
