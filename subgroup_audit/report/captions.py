@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from subgroup_audit.report.composition import Composition
-from subgroup_audit.report.contents import RunContents, distinct, isolated
+from subgroup_audit.report.contents import RunContents, distinct, isolated, rows_of
 from subgroup_audit.report.controls import ControlFigure, ControlPart
 from subgroup_audit.report.curves import CurvePanel
 from subgroup_audit.report.encoding import SOURCES, Probes
@@ -108,14 +108,21 @@ def _persons(rows: Iterable[Row], each: str) -> str:
     return f"n: {low if low == high else f'{low} to {high}'} persons {each}."
 
 
-def _seeds(study_seeds: int) -> str:
-    return f"Means over {plural(study_seeds, 'training seed')}." if study_seeds > 1 else "One training seed."
+def _seeds(rows: Iterable[Row]) -> str:
+    """Over how many seeds the estimates are means."""
+    found = sorted({int(row["n_seeds"]) for row in rows if is_number(row.get("n_seeds"))})
+    if not found:
+        return ""
+    if found == [1]:
+        return "One training seed."
+    return f"Means over {' or '.join(count(n) for n in found)} training seeds."
 
 
 def _method(rows: Iterable[Row], *, level: bool = False) -> str:
     """How the intervals of these rows were made; '' where none says so."""
     known = [row for row in rows if isinstance(row.get("method"), str) and row["method"] not in ("", "none")]
-    words = listed(distinct(method_words(row["method"]) for row in known), limit=3)
+    named = (method_words(row["method"]).replace("two such intervals", "both terms' limits") for row in known)
+    words = listed(distinct(named), limit=3)
     if not words:
         return ""
     levels = listed(distinct(level_words(row) for row in known)) if level else ""
@@ -146,7 +153,7 @@ def matrix_caption(panel: MatrixPanel, contents: RunContents) -> str:
         marks,
         *(words for name, words in statuses.items() if name in panel.marks),
         _persons(rows, "in a cell"),
-        _seeds(len(contents.study.seeds)),
+        _seeds(rows),
         _method(rows),
     )
 
@@ -173,7 +180,7 @@ def forest_caption(gaps: Forest, n_drawn: int, contents: RunContents) -> str:
         "Differences of AUC, first minus second.",
         VERDICT_MARKS.format(margin=decimal(gaps.margin, 2)),
         _persons(rows, "in a comparison"),
-        _seeds(len(contents.study.seeds)),
+        _seeds(rows),
         _method(rows, level=True),
         _rest(gaps.total, len(rows), "gaps", "comparison"),
     )
@@ -186,7 +193,7 @@ def case_mix_caption(found: Survival, n_drawn: int, contents: RunContents) -> st
         sentence("case_mix", margin=decimal(found.margin, 2)),
         "Marks are verdicts: diamond, gap; filled dot, no gap beyond the margin; hollow dot, inconclusive.",
         _persons(rows, "in a comparison"),
-        _seeds(len(contents.study.seeds)),
+        _seeds(rows),
         f"Intervals: {level_words(rows[0])}, each by its own way's rule." if rows else "",
         _rest(found.total, n_drawn, "case_mix", "comparison"),
     )
@@ -200,7 +207,7 @@ def train_test_caption(pairs: Dumbbell, n_drawn: int, contents: RunContents) -> 
         "Square: training images; dot: test persons; open triangles: reported by others.",
         "The number is their difference with its interval.",
         _persons(rows, "in both together"),
-        _seeds(len(contents.study.seeds)),
+        _seeds(rows),
         _method(rows, level=True),
         _rest(pairs.total, len(rows), "gaps", "gap"),
     )
@@ -229,7 +236,7 @@ def decisions_caption(panel: FitPanel, found: Performance, shown: str, contents:
         sentence("decisions", level=level_words({"confidence_level": found.confidence_level})),
         panel.point,
         _persons(_counted(panel), "in a group"),
-        _seeds(found.n_seeds),
+        _seeds(_numbers(panel, "sensitivity")),
         _method(_numbers(panel, "sensitivity")),
         shown,
     )
@@ -243,7 +250,7 @@ def decision_gaps_caption(panel: FitPanel, found: Performance, shown: str, conte
         f"Differences between groups at the operating point, first minus second, with {level} intervals.",
         "Descriptive: no verdict rests on them, and they are not corrected for their number.",
         _persons(_counted(panel), "in a group"),
-        _seeds(found.n_seeds),
+        _seeds(_numbers(panel, "sensitivity")),
         "Intervals: MOVER from both groups' limits; the threshold is taken as given.",
         shown,
     )
@@ -276,13 +283,13 @@ def love_caption(found: LovePlot) -> str:
 def composition_caption(found: Composition, contents: RunContents) -> str:
     """Of the AUC by the share of a group in training."""
     level = level_words({"confidence_level": found.confidence_level})
-    rows = found.table.to_dict("records")
+    rows = rows_of(found.table)
     words = {"attribute": isolated(found.attribute), "value": isolated(found.value)}
     return _joined(
         sentence("composition", level=level, **words),
         f"Finding: {isolated(found.finding)}. Bands are pointwise; open diamonds: reported by others.",
-        _persons(({str(key): value for key, value in row.items()} for row in rows), "at a point"),
-        _seeds(len(contents.study.seeds)),
+        _persons(rows, "at a point"),
+        _seeds(rows),
     )
 
 
@@ -295,7 +302,7 @@ def waterfall_caption(panel: WaterfallPanel, found: Waterfalls, contents: RunCon
         "Squares: training images, a description; dots: other persons. Filled bar: a fall; hollow: a rise; *: the "
         "interval of the step leaves out zero.",
         _persons(rows, "at a level"),
-        _seeds(len(contents.study.seeds)),
+        _seeds(rows),
         _method(rows),
     )
 
@@ -312,7 +319,7 @@ def control_caption(part: ControlPart, figure: ControlFigure, contents: RunConte
         figure.caption,
         marks,
         _persons(rows, "at a mark" if part.blocks else "in a cell"),
-        _seeds(len(contents.study.seeds)),
+        _seeds(rows),
         _method(rows, level=True),
     )
 
@@ -338,7 +345,7 @@ def saliency_caption(key: tuple[str, str, str], cells: pd.DataFrame, contents: R
         sentence("saliency", n_most=count(cells["n_images"].max())),
         "HiResCAM, averaged over images and seeds, over the mean radiograph of the same images; n below each: "
         "images. The scale is heat, times an even spread. A mean map has no interval.",
-        _seeds(len(contents.study.seeds)),
+        _seeds(rows_of(cells)),
     )
 
 

@@ -87,8 +87,8 @@ def test_any_training_cohort_can_be_drawn(golden: RunContents) -> None:
 def test_the_caption_says_which_fits_are_drawn(golden: RunContents) -> None:
     name = "decisions_opacity-small-cnn-default-all"
     assert (
-        "Curves and decisions of 1 of 3 fits are drawn, a file each (trained on all); `audit report RUN "
-        "--cohort NAME` draws those of another training cohort, and tables/performance has all."
+        "Curves and decisions of 1 of 3 fits are drawn, a file each (trained on all); audit report RUN "
+        "--cohort NAME draws those of another training cohort, and tables/performance has all."
     ) in figure_makers(golden)[name].caption
     every = figure_makers(golden, layout_of("one-column", ["every"]))
     assert "--cohort" not in every[name].caption

@@ -173,7 +173,7 @@ def chosen_fits(found: Performance, cohorts: tuple[str, ...]) -> tuple[list[FitP
     trained = listed([isolated(name) for name in distinct(panel.train_cohort for panel in chosen)])
     return chosen, (
         f"Curves and decisions of {len(chosen)} of {plural(found.n_fits, 'fit')} are drawn, a file each "
-        f"(trained on {trained}); `audit report RUN --cohort NAME` draws those of another training cohort, and "
+        f"(trained on {trained}); audit report RUN --cohort NAME draws those of another training cohort, and "
         "tables/performance has all."
     )
 
