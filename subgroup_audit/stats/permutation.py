@@ -70,7 +70,7 @@ def permutation_gap_test(
     items = rank_items(is_positive, scores, codes, np.zeros(len(codes), np.uint8), is_paired=False)
     measure, arrange = _choose_passes(engine, len(codes) * n_permutations)
     deal = _deal_groups(np.random.default_rng(seed), sides, strata, arrange)
-    return _p_value(items, sides, deal, n_permutations, measure, tie_weight=1.0)
+    return _p_value(items, sides, deal, n_permutations, measure)
 
 
 def permutation_pair_test(
@@ -89,9 +89,7 @@ def permutation_pair_test(
     2005, doi:10.1002/sim.2149), and the gap is divided by its own paired standard error each time, so that
     the test is for equal AUCs and not for equal curves (Konietschke & Pauly 2012, doi:10.1214/12-EJS714).
     Ranks are among all images of a model, ties sharing theirs: a monotone transform of a model's scores
-    changes nothing. Swaps that give the observed statistic again count one half (the mid-p-value, Lancaster
-    1961, J Am Stat Assoc 56:223): where both models separate nearly perfectly most swaps do, and counting them
-    whole would reject too rarely. The smallest p-value is 1 / (2 n_permutations + 2).
+    changes nothing. The smallest p-value is 1 / (n_permutations + 1).
 
     Raises
     ------
@@ -113,34 +111,22 @@ def permutation_pair_test(
         return rng.integers(0, 2, (n_lanes, len(persons)), dtype=np.uint8).T
 
     measure, _ = _choose_passes(engine, 2 * n * n_permutations)
-    unswapped = np.zeros(len(persons), np.uint8)
-    return _p_value(items, unswapped, deal, n_permutations, measure, tie_weight=0.5)
+    return _p_value(items, np.zeros(len(persons), np.uint8), deal, n_permutations, measure)
 
 
-def _p_value(
-    items: Items, observed_sides: Sides, deal: Deal, n_permutations: int, measure: Measure, *, tie_weight: float
-) -> float:
-    """The share of permutations that reach the observed statistic, itself among them; ties count `tie_weight`."""
+def _p_value(items: Items, observed_sides: Sides, deal: Deal, n_permutations: int, measure: Measure) -> float:
     observed = float(np.abs(_studentise(*measure(items, observed_sides[:, None])))[0])
     if math.isnan(observed):
         where = "" if items.is_paired else " in both groups"
         raise StatisticsError(f"a permutation test needs both classes{where}")
-    if observed == 0.0:
-        return 1.0
-    reached = tie_weight
+    reached = 0
     n_lanes = 64 * max(_ENTRIES_AT_A_TIME // (64 * len(items.persons)), 1)
     for start in range(0, n_permutations, n_lanes):
         sides = deal(min(n_lanes, n_permutations - start))
-        reached += _count_reached(np.abs(_studentise(*measure(items, sides))), observed, tie_weight)
-    return reached / (1 + n_permutations)
-
-
-def _count_reached(found: FloatArray, observed: float, tie_weight: float) -> float:
-    """How many statistics reach the observed one; one that cannot be had counts against the gap."""
-    falls_short = found < observed * (1.0 - _TOLERANCE)
-    exceeds = ~falls_short & ~(found <= observed * (1.0 + _TOLERANCE))
-    n_exceeding = np.count_nonzero(exceeds)
-    return float(n_exceeding + tie_weight * (np.count_nonzero(~falls_short) - n_exceeding))
+        found = np.abs(_studentise(*measure(items, sides)))
+        # A permutation whose statistic cannot be had counts against the gap.
+        reached += int(np.count_nonzero(~(found < observed * (1.0 - _TOLERANCE))))
+    return (1 + reached) / (1 + n_permutations)
 
 
 def _studentise(gaps: FloatArray, variances: FloatArray) -> FloatArray:
