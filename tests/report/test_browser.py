@@ -17,6 +17,9 @@ from browsing import (
     scroll_through,
 )
 
+# What an A4 page leaves within the margins of a print, in CSS pixels.
+A4_WIDTH = 710
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
@@ -85,6 +88,24 @@ def test_paper_is_light_on_a_dark_screen(browser: Any, report: Path) -> None:
     assert page.evaluate(ink) == "rgb(27, 31, 36)"
     assert page.evaluate(text) == "rgb(27, 31, 36)" != dark
     assert page.locator(".forest tbody tr:visible").count() == 64
+    page.close()
+
+
+def test_nothing_is_cut_off_on_paper(browser: Any, report: Path) -> None:
+    page, _ = open_page(browser, report)
+    scroll_through(page)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": A4_WIDTH, "height": 1000})
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= A4_WIDTH
+    beyond = """() => [...document.querySelectorAll('.plot')].filter(
+        (plot) => plot.querySelector('.main-svg').getBoundingClientRect().right
+            > plot.parentElement.getBoundingClientRect().right + 1).length"""
+    assert page.evaluate(beyond) == 0
+    hidden = page.locator("select:visible, button.copy:visible, button[data-dense]:visible")
+    assert hidden.count() == 0
+    assert page.locator(".forest thead .sort:visible").count() > 0
     page.close()
 
 

@@ -145,10 +145,14 @@ addEventListener("DOMContentLoaded", () => {
       },
     };
   };
+  // Paper has its own width, which a figure that was drawn for the screen does not follow: three beside each other
+  // fit A4 and Letter, and so does one alone.
+  const paperWidth = (plot) => (plot.closest(".multiples") ? 224 : 680);
   const draw = (plot) => {
     const { data, layout } = themed(specs[plot.dataset.spec]);
+    const width = "paper" in document.documentElement.dataset ? { width: paperWidth(plot) } : {};
     plot.dataset.drawn = "yes";
-    return Plotly.react(plot, data, layout, { responsive: true, displayModeBar: false });
+    return Plotly.react(plot, data, { ...layout, ...width }, { responsive: true, displayModeBar: false });
   };
   const drawn = () => plots.filter((plot) => plot.dataset.drawn);
   const watcher = new IntersectionObserver((entries) => {
