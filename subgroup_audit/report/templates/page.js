@@ -147,7 +147,7 @@ addEventListener("DOMContentLoaded", () => {
   };
   // Paper has its own width, which a figure that was drawn for the screen does not follow: three beside each other
   // fit A4 and Letter, and so does one alone.
-  const paperWidth = (plot) => (plot.closest(".multiples") ? 224 : 680);
+  const paperWidth = (plot) => (plot.closest(".multiples") ? 214 : 660);
   const draw = (plot) => {
     const { data, layout } = themed(specs[plot.dataset.spec]);
     const width = "paper" in document.documentElement.dataset ? { width: paperWidth(plot) } : {};
