@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -22,6 +23,7 @@ MANY_WORDS = 30
 DICOM_UNITS = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
 DICOM_AGE = re.compile(r"(\d{1,3})([YMWD])")
 EXAMPLE_EDGES = "18,40,65"
+CROSS = " x "
 
 
 def read_attribute(
@@ -160,7 +162,8 @@ def cross(groups: pd.DataFrame, attributes: Sequence[str], origin: str) -> tuple
     Raises
     ------
     TableError
-        An attribute is not there, is named twice, or the crossing has too many groups.
+        An attribute is not there, is named twice, or the crossing has the name of a column, too many groups, or
+        one name for two of them.
     """
     strange = [name for name in attributes if name not in groups.columns]
     if strange:
@@ -169,6 +172,11 @@ def cross(groups: pd.DataFrame, attributes: Sequence[str], origin: str) -> tuple
         raise TableError(f"{origin}: --intersect: there is no group '{strange[0]}'; {hint}")
     if len(set(attributes)) < max(2, len(attributes)):
         raise TableError(f"--intersect needs two or more different groups; it has {quote(attributes)}")
+    if CROSS.join(attributes) in groups.columns:
+        raise TableError(
+            f"{origin}: --intersect {','.join(attributes)} makes a group that is called "
+            f"'{CROSS.join(attributes)}', and there is one of that name; give it another: --group NAME:COLUMN"
+        )
     parts = [groups[name].cat for name in attributes]
     codes = np.zeros(len(groups), dtype=np.int64)
     is_unknown = np.zeros(len(groups), dtype=bool)
@@ -179,13 +187,25 @@ def cross(groups: pd.DataFrame, attributes: Sequence[str], origin: str) -> tuple
     names = [""]
     for part in parts:
         names = [f"{name}, {value}" if name else str(value) for name in names for value in part.categories]
+    _check_distinct(names, attributes, origin)
     categories = pd.Index([*names, UNKNOWN], dtype="str")
     crossed = pd.Categorical.from_codes(np.where(is_unknown, len(names), codes), categories=categories)
     crossed = crossed.remove_unused_categories()
     if len(crossed.categories) > MANY_WORDS:
         n = len(crossed.categories)
         raise TableError(f"--intersect {','.join(attributes)}: {n:,} groups, too many (at most {MANY_WORDS})")
-    return " x ".join(attributes), crossed
+    return CROSS.join(attributes), crossed
+
+
+def _check_distinct(names: Sequence[str], attributes: Sequence[str], origin: str) -> None:
+    """Raise `TableError` where two crossed groups would have one name, since their values hold commas."""
+    repeated = next((name for name, n in Counter(names).items() if n > 1), None)
+    if repeated is None:
+        return
+    raise TableError(
+        f"{origin}: --intersect {','.join(attributes)}: two different groups would both be called '{repeated}', "
+        "since values hold commas. Write these values without ', '"
+    )
 
 
 def check_lasting(
@@ -225,5 +245,5 @@ def describe_unknown(groups: pd.DataFrame) -> list[str]:
     return [
         f"{name}: {count(n, 'image')} without a value, shown as the group {UNKNOWN}."
         for name, n in n_of.items()
-        if n and " x " not in name
+        if n and CROSS not in name
     ]

@@ -170,6 +170,31 @@ def test_crossings_that_make_no_sense_are_refused() -> None:
     )
 
 
+def test_crossed_groups_of_one_name_are_refused() -> None:
+    comma = {"race": ["White", "White, Black"] * 30, "site": ["Black, A"] * 30 + ["A"] * 30}
+    assert refuse(comma, group=("race", "site"), intersect=(("race", "site"),)) == (
+        "the table: --intersect race,site: two different groups would both be called 'White, Black, A', since values "
+        "hold commas. Write these values without ', '"
+    )
+    fine = {"race": ["White", "Black, Asian"] * 30, "site": ["A"] * 30 + ["B, C"] * 30}
+    table = read(fine, group=("race", "site"), intersect=(("race", "site"),))
+    assert values(table, "race x site") == {
+        "Black, Asian, A": 15,
+        "Black, Asian, B, C": 15,
+        "White, A": 15,
+        "White, B, C": 15,
+    }
+
+
+def test_a_crossing_does_not_take_the_place_of_a_group_of_its_name() -> None:
+    taken = {"sex": ["F", "M"] * 30, "view": ["AP"] * 60, "sex x view": ["a", "b", "c"] * 20}
+    message = refuse(taken, group=("sex", "view", "sex x view"), intersect=(("sex", "view"),))
+    assert message == (
+        "the table: --intersect sex,view makes a group that is called 'sex x view', and there is one of that name; "
+        "give it another: --group NAME:COLUMN"
+    )
+
+
 def test_a_person_may_have_several_views_and_ages_but_one_sex() -> None:
     person = [i // 2 for i in range(60)]
     table = read({"patient_id": person, "view": ["AP", "PA"] * 30, "sex": ["F"] * 60})
