@@ -165,6 +165,26 @@ def fit_to_table(settings: CheckSettings, table: ScoredTable, origin: str) -> Ch
     return settings
 
 
+def check_choosing(table: ScoredTable, split: str, origin: str) -> None:
+    """Raise where thresholds cannot be chosen on the validation split; `PolicyError` where another is named.
+
+    A finding whose validation images lack a class would be cross-fitted, which is what was ruled out.
+    """
+    _check_word("threshold-from", split, ("val",))
+    where, out = f"{origin}: --threshold-from {split}", "Without it, the threshold is cross-fitted over persons"
+    if table.split is None or split not in table.split:
+        raise TableError(f"{where}: there are no images of this split. {out}")
+    if "test" not in table.split:
+        raise TableError(f"{where}: there are no test images, so that the validation images are judged. {out}")
+    lacking = []
+    for task in table.tasks:
+        chosen = task.y_true[table.split[task.rows] == split]
+        named = task.finding if len(table.models) == 1 else f"{task.finding} ({task.model})"
+        lacking += [named] if not (chosen == 1).any() or not (chosen == 0).any() else []
+    if lacking:
+        raise TableError(f"{where}: its images lack a class for {quote(lacking)}. {out}")
+
+
 def _say_strange(table: ScoredTable, where: str, attribute: str, group: str | None) -> str | None:
     """What is wrong with an attribute or a group of it."""
     if attribute not in table.groups.columns:

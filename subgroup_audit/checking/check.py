@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from subgroup_audit.checking.asked import (
     Words,
     check_choice,
+    check_choosing,
     check_measure,
     check_settings,
     crossings,
@@ -23,7 +24,6 @@ from subgroup_audit.checking.asked import (
 from subgroup_audit.checking.columns import ColumnChoice, ScoreKind, Uncertain
 from subgroup_audit.checking.reading import read_scored
 from subgroup_audit.checking.settings import MEASURES, CheckSettings
-from subgroup_audit.errors import TableError
 
 if TYPE_CHECKING:
     from subgroup_audit.checking.result import CheckResult
@@ -156,11 +156,8 @@ def check_scored(
     table = with_notes(read_scored(data, choice), notes)
     origin = str(data) if isinstance(data, str | Path) else "the table"
     settings = fit_to_table(check_settings(with_judged(settings)), table, origin)
-    if threshold_from is not None and (table.split is None or threshold_from not in table.split):
-        raise TableError(
-            f"{origin}: --threshold-from {threshold_from}: there are no images of this split. "
-            "Without it, the threshold is cross-fitted over persons"
-        )
+    if threshold_from is not None:
+        check_choosing(table, threshold_from, origin)
     return judge(measure(table, settings), table, settings)
 
 

@@ -14,8 +14,10 @@ from subgroup_audit.errors import TableError
 Scores = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-# The sigmoid of a larger logit is 1 in double precision: images above it would be ties.
-LARGEST_LOGIT = 36.0
+# The sigmoid of a larger logit is 1 in double precision, that of one below its negative's far end 0: images beyond
+# would be ties. A few leave the AUC as it is; more are scores of another scale, whose AUC would be another.
+LARGEST_LOGIT, SMALLEST_LOGIT = 36.0, -700.0
+MOST_TIED = 0.01
 
 
 def read_scores(
@@ -37,7 +39,9 @@ def read_scores(
     raw = [_read_one(opened, column, is_labelled, choice, notes) for column in columns]
     for column, values in zip(columns, raw, strict=True):
         _check_range(opened, column, values, choice.scores)
-    notes += _cautions(columns, raw, choice.scores)
+        if choice.scores == "logits" and not are_classes:
+            _check_spread(opened, column, values)
+    notes += _cautions(columns, raw, choice.scores, are_classes=are_classes)
     return _to_probabilities(raw, choice.scores, are_classes=are_classes), notes
 
 
@@ -97,6 +101,26 @@ def _check_range(opened: Opened, column: str, values: Scores, kind: ScoreKind) -
     )
 
 
+def _check_spread(opened: Opened, column: str, values: Scores) -> None:
+    """Raise `TableError` where many scores would have one sigmoid, and the AUC not be that of the file."""
+    known = values[~np.isnan(values)]
+    beyond = known[_is_beyond(known)]
+    if len(beyond) <= MOST_TIED * len(known) or len(np.unique(beyond)) < 2:
+        return
+    divisor = 10 ** np.ceil(np.log10(float(np.abs(known).max()) / 30.0))
+    beyond_words = f"above {LARGEST_LOGIT:g} or below {SMALLEST_LOGIT:g}"
+    raise TableError(
+        f"{opened.origin}: score column '{column}' goes from {known.min():.4g} to {known.max():.4g}; "
+        f"{count(len(beyond), 'value is', 'values are')} {beyond_words}, where the sigmoid is 1 or 0, so that these "
+        "images would tie and the AUC not be that of the scores. Logits do not lie so far out: divide the scores "
+        f"by a number first, such as {divisor:g}, which leaves their order"
+    )
+
+
+def _is_beyond(values: Scores) -> Flags:
+    return np.asarray((values > LARGEST_LOGIT) | (values < SMALLEST_LOGIT))
+
+
 def _way_out(low: float, high: float, kind: ScoreKind) -> str:
     if kind != "auto":
         return f"--scores {kind} does not fit; for logits say --scores logits"
@@ -115,7 +139,7 @@ def describe_kind(kind: ScoreKind) -> str:
     return f"Scores are {kind}, as was said."
 
 
-def _cautions(columns: Sequence[str], raw: Sequence[Scores], kind: ScoreKind) -> list[str]:
+def _cautions(columns: Sequence[str], raw: Sequence[Scores], kind: ScoreKind, *, are_classes: bool) -> list[str]:
     """What a reader has to know about scores that are allowed and odd."""
     notes = []
     for column, values in zip(columns, raw, strict=True):
@@ -129,9 +153,9 @@ def _cautions(columns: Sequence[str], raw: Sequence[Scores], kind: ScoreKind) ->
             )
         elif kind == "logits" and known.min() >= 0 and known.max() <= 1:
             notes.append(f"Caution: all scores of '{column}' lie in [0, 1] although logits were said.")
-        elif kind == "logits" and known.max() > LARGEST_LOGIT:
-            n = int((known > LARGEST_LOGIT).sum())
-            notes.append(f"Caution: {count(n, 'logit')} of '{column}' above 36 count as ties.")
+        elif kind == "logits" and not are_classes and _is_beyond(known).any():
+            n = int(_is_beyond(known).sum())
+            notes.append(f"Caution: {count(n, 'logit')} of '{column}' above 36 or below -700 count as ties.")
     return notes
 
 

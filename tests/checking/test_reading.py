@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from subgroup_audit.checking.columns import ColumnChoice
 from subgroup_audit.checking.reading import read_scored
 from subgroup_audit.checking.scored import ScoredTable
+from subgroup_audit.errors import TableError
 
 
 def invent(n: int = 40, seed: int = 0) -> pd.DataFrame:
@@ -51,6 +52,19 @@ def same(one: ScoredTable, other: ScoredTable) -> bool:
         np.testing.assert_array_equal(left.y_true, right.y_true)
         np.testing.assert_array_equal(left.y_score, right.y_score)
     return one.image_id.tolist() == other.image_id.tolist() and one.person.tolist() == other.person.tolist()
+
+
+def test_the_order_of_rows_changes_no_person() -> None:
+    frame = invent()
+    table = read_scored(frame)
+    shuffled = read_scored(frame.sample(frac=1.0, random_state=3))
+    found = [dict(zip(one.image_id, one.person.tolist(), strict=True)) for one in (table, shuffled)]
+    assert found[0] == found[1]
+
+
+def test_a_crossing_that_is_asked_for_twice_is_made_once() -> None:
+    table = read_scored(invent(), ColumnChoice(intersect=(("sex", "view"), ("sex", "view"))))
+    assert list(table.groups) == ["sex", "view", "sex x view"]
 
 
 def test_a_plain_file_is_read_whole(tmp_path: Path) -> None:
@@ -132,13 +146,28 @@ def test_whole_numbers_are_the_same_persons_with_and_without_decimals(tmp_path: 
     assert read_scored(path).person.tolist() == read_scored(invent()).person.tolist()
 
 
-def test_logits_pass_through_the_sigmoid(tmp_path: Path) -> None:
-    frame = invent().assign(y_score=np.linspace(-800, 800, 40))
-    (task,) = read_scored(frame, ColumnChoice(scores="logits")).tasks
+def test_logits_pass_through_the_sigmoid() -> None:
+    logits = np.concatenate([[-800.0], np.linspace(-8, 8, 398), [800.0]])
+    table = read_scored(invent(400).assign(y_score=logits), ColumnChoice(scores="logits"))
+    (task,) = table.tasks
     assert task.y_score[0] == 0.0
     assert task.y_score[-1] == 1.0
-    middle = np.linspace(-800, 800, 40)[19]
-    assert task.y_score[19] == pytest.approx(1 / (1 + np.exp(-middle)))
+    np.testing.assert_allclose(task.y_score[1:-1], 1 / (1 + np.exp(-logits[1:-1])))
+    assert "Caution: 2 logits of 'y_score' above 36 or below -700 count as ties." in table.notes
+
+
+def test_scores_that_the_sigmoid_would_make_ties_are_refused() -> None:
+    frame = invent(400).assign(y_score=np.arange(400) % 101)
+    with pytest.raises(TableError) as caught:
+        read_scored(frame, ColumnChoice(scores="logits"))
+    assert str(caught.value) == (
+        "the table: score column 'y_score' goes from 0 to 100; 252 values are above 36 or below -700, where the "
+        "sigmoid is 1 or 0, so that these images would tie and the AUC not be that of the scores. Logits do not "
+        "lie so far out: divide the scores by a number first, such as 10, which leaves their order"
+    )
+    divided = frame.assign(y_score=frame["y_score"] / 10)
+    (task,) = read_scored(divided, ColumnChoice(scores="logits")).tasks
+    assert len(np.unique(task.y_score)) == 101
 
 
 @settings(max_examples=30, deadline=None)
