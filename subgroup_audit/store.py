@@ -143,7 +143,7 @@ class RunFolder:
             self.work.mkdir(exist_ok=True)
             probe = self.path / ".writable"
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # another run that begins now may have taken it away
         except OSError as error:
             raise StoreError(
                 f"{self.path}: the output folder cannot be written ({error.strerror}); give --out another folder"
@@ -226,9 +226,13 @@ class RunFolder:
 
 
 def content_digest(folder: Path) -> str:
-    """Digest of the names and bytes of the files directly in `folder`, but for the step's own record."""
+    """Digest of the names and bytes of the files directly in `folder`, but for the step's own record.
+
+    Names that begin with a dot are what `write_json` was at when it was killed: a run that was stopped has the
+    contents, and with them the keys of all later steps, of one that was not.
+    """
     found = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.is_file() and p.name != RECORD):
+    for path in sorted(p for p in folder.iterdir() if p.is_file() and p.name != RECORD and p.name[0] != "."):
         with path.open("rb") as stream:
             found.update(f"{path.name}\t{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return found.hexdigest()

@@ -53,6 +53,33 @@ def test_content_is_of_the_bytes_not_of_the_time(tmp_path: Path) -> None:
     assert contents[0] == contents[1]
 
 
+def test_what_a_killed_writer_left_is_no_content(tmp_path: Path) -> None:
+    contents = []
+    for name in ("whole", "killed"):
+        folder = RunFolder(tmp_path / name, "s")
+        step = Step("numbers", 1, {})
+        with folder.held(), folder.writing(step) as work:
+            (work / "a.txt").write_text("1")
+            if name == "killed":
+                (work / ".step.json.4711").write_text('{"name"')
+        contents.append(folder.done(step).content)
+    assert contents[0] == contents[1]
+
+
+def test_runs_that_begin_at_once_do_not_find_the_folder_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch = Path.touch
+
+    def touch_and_lose(path: Path) -> None:
+        touch(path)
+        path.unlink()  # by the other run, which touched the same file
+
+    monkeypatch.setattr(Path, "touch", touch_and_lose)
+    with RunFolder(tmp_path / "run", "s").held() as folder:
+        assert folder.record() == {"study": "s"}
+
+
 def test_a_second_run_is_kept_out(tmp_path: Path) -> None:
     with (
         RunFolder(tmp_path, "s").held(),
