@@ -53,13 +53,18 @@ def _ticks(low: float, high: float, *, with_signs: bool) -> tuple[tuple[float, s
     return tuple((bare.place(v), "0" if abs(v) < step / 2 else show(v, digits)) for v in values)
 
 
-def difference_axis(values: Iterable[object], margin: float) -> Axis:
+def difference_axis(values: Iterable[object], margin: float, estimates: Iterable[object] = ()) -> Axis:
     """A scale around zero that holds the values and the margin band; the same on both sides.
 
-    Values beyond 0.5 do not widen it: a cell that is nearly unknown must not squeeze all others.
+    Values beyond 0.5 do not widen it: a cell that is nearly unknown must not squeeze all others. `estimates` do,
+    since a mark may not stand where its number is not.
+
+    >>> difference_axis([0.9], 0.05).high, difference_axis([0.9], 0.05, [0.53]).high
+    (0.5, 0.56)
     """
-    found = [abs(float(v)) for v in values if is_number(v)]  # type: ignore[arg-type]
-    limit = nice_ceiling(min(0.5, max([1.4 * margin, *found])), 0.02)
+    found, marks = ([abs(float(v)) for v in some if is_number(v)] for some in (values, estimates))  # type: ignore[arg-type]
+    held = max([min(0.5, max([1.4 * margin, *found])), *(1.05 * mark for mark in marks)])
+    limit = nice_ceiling(held, 0.02)
     return Axis(-limit, limit, _ticks(-limit, limit, with_signs=True))
 
 

@@ -293,8 +293,8 @@ def composition_caption(found: Composition, contents: RunContents) -> str:
     )
 
 
-def waterfall_caption(panel: WaterfallPanel, found: Waterfalls, contents: RunContents) -> str:
-    """Of the gap waterfall."""
+def waterfall_caption(panel: WaterfallPanel, found: Waterfalls, which: str = "") -> str:
+    """Of the gap waterfall; `which` says what of several figures this is."""
     rows = [stage.row for one in panel.waterfalls for stage in one.stages]
     return _joined(
         f"{isolated(panel.name)}." if panel.name else "",
@@ -304,6 +304,7 @@ def waterfall_caption(panel: WaterfallPanel, found: Waterfalls, contents: RunCon
         _persons(rows, "at a level"),
         _seeds(rows),
         _method(rows),
+        which,
     )
 
 

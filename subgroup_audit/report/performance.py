@@ -25,6 +25,7 @@ FIT = ("finding", "model", "recipe", "train_cohort")
 OTHER_GROUPS = "Other test groups"
 # The drawing's units: a square of 500 in a box of 600 by 584.
 LEFT, TOP, SIDE = 84, 14, 500
+ENDS = ("low", "high")
 ROUND_STEPS = (0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
@@ -500,7 +501,9 @@ def _gap_blocks(sets: Mapping[str, tuple[str, ...]], rows: Sequence[dict[str, An
     chosen = [row for row in rows if row["metric"] in RATES]
     if not chosen:
         return ()
-    axis = _few_ticks(difference_axis([row[end] for row in chosen for end in ("low", "high")], 0.05))
+    axis = _few_ticks(
+        difference_axis([row[end] for row in chosen for end in ENDS], 0.05, [row["estimate"] for row in chosen])
+    )
     blocks = []
     for metric, (title, meaning, _, _) in RATES.items():
         of_metric = [row for row in chosen if row["metric"] == metric]

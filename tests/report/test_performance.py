@@ -218,3 +218,21 @@ def test_a_column_that_is_missing_is_named(contents: RunContents) -> None:
     stored: Any = contents.performance
     with pytest.raises(ReportError, match="performance: column 'seed_sd' is missing"):
         replace(contents, performance=stored.drop(columns="seed_sd"))
+
+
+def test_a_mark_never_stands_where_its_number_is_not(contents: RunContents) -> None:
+    gaps = contents.performance_gaps
+    assert gaps is not None
+    far = gaps.assign(estimate=0.53, low=0.01, high=0.99)
+    found = performance(replace(contents, performance_gaps=far))
+    assert found is not None
+    block = found.panels[0].gaps[0]
+    row = block.sets[0][1][0]
+    assert block.axis.high == pytest.approx(0.56)
+    assert row.at == pytest.approx(100 * (0.53 + 0.56) / 1.12, abs=0.01)
+    assert row.cut == (False, True)
+    name = next(name for name in figure_makers(contents) if name.startswith("decision_gaps"))
+    drawing = figure_makers(replace(contents, performance_gaps=far))[name]()
+    arrows = [line for line in drawing.axes[0].lines if line.get_marker() == ">"]
+    assert [line.get_xdata()[0] for line in arrows] == pytest.approx([0.56] * len(arrows))
+    assert arrows

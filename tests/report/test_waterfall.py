@@ -13,7 +13,8 @@ import pytest
 
 from subgroup_audit.report import Problem, RunContents
 from subgroup_audit.report.page import render_page, section_order
-from subgroup_audit.report.paper_figures import figure_makers, write_figures
+from subgroup_audit.report.paper_figures import ONE_COLUMN, figure_makers, write_figures
+from subgroup_audit.report.paper_figures.panels import in_pages
 from subgroup_audit.report.tables import paper_files, paper_table, report_tables
 from subgroup_audit.report.waterfall import (
     MAX_WATERFALLS,
@@ -280,3 +281,14 @@ def test_every_stage_has_words() -> None:
 
 def render(run: RunContents) -> str:
     return render_page(run, report_tables(run))
+
+
+def test_a_waterfall_of_many_cohorts_goes_on_in_a_second_figure(contents: RunContents) -> None:
+    assert in_pages("abcde", 10, ONE_COLUMN) == [("a", "b", "c"), ("d", "e")]
+    assert in_pages("ab", 10, ONE_COLUMN) == [("a", "b")]
+    figures = figure_makers(contents)
+    first, second = (figures[f"waterfall_Lung-opacity-densenet121{end}"] for end in ("", "_2"))
+    assert first.caption.endswith("Figure 1 of 2: trained on F_PA, M_PA and F_AP.")
+    assert second.caption.endswith("Figure 2 of 2: trained on M_AP and All.")
+    words = [axes.get_title(loc="left") for axes in second().axes]
+    assert words == ["Trained on M_AP", "Trained on All"]

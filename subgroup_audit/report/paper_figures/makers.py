@@ -8,7 +8,7 @@ draws at `layout.width`, its words in `captions.py`, and a line here:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ from subgroup_audit.report.paper_figures.gaps import AROUND, dumbbell_figure, fo
 from subgroup_audit.report.paper_figures.looks import MAX_BLOCKS, heat_figure, probes_figure
 from subgroup_audit.report.paper_figures.love_plot import drawable, love_figure
 from subgroup_audit.report.paper_figures.matrix import matrix_figure
+from subgroup_audit.report.paper_figures.panels import in_pages
 from subgroup_audit.report.paper_figures.performance import (
     curves_by_group_figure,
     decision_gaps_figure,
@@ -45,7 +46,7 @@ from subgroup_audit.report.performance import FitPanel, Performance, performance
 from subgroup_audit.report.saliency import MAX_PANELS, panel_cells, panel_keys
 from subgroup_audit.report.seed_spread import seed_spreads
 from subgroup_audit.report.survival import survival
-from subgroup_audit.report.waterfall import waterfalls
+from subgroup_audit.report.waterfall import WaterfallPanel, Waterfalls, waterfalls
 
 MAX_MATRICES = 8
 MAX_WATERFALL_PANELS = 8
@@ -202,14 +203,26 @@ def _diagnosis_makers(contents: RunContents, layout: Layout) -> dict[str, PaperF
     makers: dict[str, PaperFigure] = {}
     if levels is not None:
         for panel in levels.panels[:MAX_WATERFALL_PANELS]:
-            words = captions.waterfall_caption(panel, levels, contents)
-            drawn = partial(waterfall_figure, panel, levels, layout)
-            makers[f"waterfall_{file_name(panel.name)}"] = PaperFigure(drawn, words)
+            makers |= _waterfall_makers(panel, levels, layout)
     for figure in changed.figures if changed is not None else ():
         for part in figure.parts[:MAX_WATERFALL_PANELS]:
             drawn = partial(dots_figure if part.blocks else inflation_figure, part, figure, layout)
             words = captions.control_caption(part, figure, contents)
             makers[f"control_{file_name(f'{figure.kind} {part.finding}')}"] = PaperFigure(drawn, words)
+    return makers
+
+
+def _waterfall_makers(panel: WaterfallPanel, levels: Waterfalls, layout: Layout) -> dict[str, PaperFigure]:
+    """The waterfalls of one model, numbered where its training cohorts need more figures than one."""
+    pages = in_pages(panel.waterfalls, max(len(one.stages) for one in panel.waterfalls), layout)
+    makers: dict[str, PaperFigure] = {}
+    for number, page in enumerate(pages, 1):
+        name = f"waterfall_{file_name(panel.name)}" + (f"_{number}" if number > 1 else "")
+        cohorts = listed([isolated(one.train_cohort) for one in page])
+        which = f"Figure {number} of {len(pages)}: trained on {cohorts}." if len(pages) > 1 else ""
+        part = replace(panel, waterfalls=page)
+        words = captions.waterfall_caption(part, levels, which)
+        makers[name] = PaperFigure(partial(waterfall_figure, part, levels, layout), words)
     return makers
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from subgroup_audit.report.paper_figures.rows import row_height
 from subgroup_audit.report.paper_figures.style import Layout
@@ -12,6 +13,18 @@ from subgroup_audit.report.paper_figures.style import Layout
 PANEL, TITLE = 86.0, 11.0
 # The height of a figure's title and of the words below, mm.
 AROUND = 18.0
+
+T = TypeVar("T")
+
+
+def in_pages(parts: Sequence[T], n_rows: int, layout: Layout) -> list[tuple[T, ...]]:
+    """The parts as figures hold them, each a panel of `n_rows` rows: as few figures as it takes, evenly filled."""
+    inner = replace(layout, width=PANEL)
+    most_down = max(1, int((layout.height - AROUND) / (TITLE + row_height(inner) * n_rows)))
+    most = most_down * (int(layout.widened().width / PANEL) if len(parts) > most_down else 1)
+    n_pages = -(-len(parts) // most)
+    each = -(-len(parts) // max(n_pages, 1))
+    return [tuple(parts[start : start + each]) for start in range(0, len(parts), max(each, 1))]
 
 
 def panel_grid(number: int, n_rows: int, layout: Layout) -> tuple[Any, list[Any], Layout]:

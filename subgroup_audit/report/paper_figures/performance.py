@@ -141,5 +141,8 @@ def _draw_row(axes: Any, layout: Layout, row: DotRow, block: DotBlock, y: int, *
     )
     if low is not None and high is not None:
         axes.plot([low, high], [y, y], color=colour, linewidth=1.2)
+    for is_cut, end, arrow in zip(row.cut, (block.axis.low, block.axis.high), "<>", strict=True):
+        if is_cut:
+            axes.plot([end], [y], arrow, color=colour, markersize=3, clip_on=False)
     axes.plot([at], [y], shape, color=colour, markersize=4, clip_on=False)
     say(axes, layout, y, f"{row.text} ({row.limits})")
