@@ -111,9 +111,9 @@ def _check_spread(opened: Opened, column: str, values: Scores) -> None:
     beyond_words = f"above {LARGEST_LOGIT:g} or below {SMALLEST_LOGIT:g}"
     raise TableError(
         f"{opened.origin}: score column '{column}' goes from {known.min():.4g} to {known.max():.4g}; "
-        f"{count(len(beyond), 'value is', 'values are')} {beyond_words}, where the sigmoid is 1 or 0, so that these "
-        "images would tie and the AUC not be that of the scores. Logits do not lie so far out: divide the scores "
-        f"by a number first, such as {divisor:g}, which leaves their order"
+        f"{count(len(beyond), 'value is', 'values are')} {beyond_words}, where the sigmoid is 1 or 0, so that "
+        "these images would tie and the AUC not be that of the scores. Logits do not lie so far out: divide the "
+        f"scores by a number first, such as {divisor:g}, which leaves their order"
     )
 
 
