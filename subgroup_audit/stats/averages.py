@@ -59,6 +59,12 @@ def average_auc(
     weights : array [k], optional
         0 or more; scaled to sum to 1. Equal if not given.
 
+    Returns
+    -------
+    Estimate
+        Its counts are sums where no person is in two cells. Otherwise the most images of a cell, and the fewest
+        positives and negatives of any: what the mean rests on at least.
+
     Raises
     ------
     StatisticsError
@@ -75,7 +81,6 @@ def average_auc(
     status = max((status for status, _ in judged), key=("ok", "small", "degenerate", "not estimable").index)
     error = limits.standard_error if limits and math.isfinite(limits.standard_error) else None
     apart = _are_apart(kept)
-    count = sum if apart else max
     return Estimate(
         estimate=limits.estimate if limits else None,
         low=low,
@@ -86,9 +91,9 @@ def average_auc(
         status=status,
         reason=reasons,
         n_patients=_distinct_persons(kept),
-        n_images=count(cell.n_images for cell in kept),
-        n_positive=count(cell.n_positive for cell in kept),
-        n_negative=count(cell.n_negative for cell in kept),
+        n_images=(sum if apart else max)(cell.n_images for cell in kept),
+        n_positive=(sum if apart else min)(cell.n_positive for cell in kept),
+        n_negative=(sum if apart else min)(cell.n_negative for cell in kept),
         df=limits.df if limits and math.isfinite(limits.df) else None,
         limits=limits,
     )

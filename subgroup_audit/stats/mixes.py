@@ -24,6 +24,7 @@ from subgroup_audit.stats.inputs import BoolArray, FloatArray, IntArray, KeyArra
 from subgroup_audit.stats.intervals import MIN_PERSONS, patient_df, satterthwaite
 from subgroup_audit.stats.limits import WaldLimits
 from subgroup_audit.stats.persons import PersonDraws
+from subgroup_audit.stats.replicates import RankedCell, lane_aucs, rank_cell, run_blocks
 from subgroup_audit.stats.results import GapEstimate, Interval, Status
 
 Sides = tuple[AucComponents, AucComponents]
@@ -282,58 +283,36 @@ def mean_by(codes: IntArray, values: FloatArray) -> FloatArray:
     return out
 
 
-@dataclass(frozen=True, eq=False)
-class RankedScores:
-    """One group's images in order of score, ready for the weighted AUCs of many resamples."""
-
-    rows: IntArray
-    is_positive: BoolArray
-    below: IntArray
-    upto: IntArray
-
-    def aucs(self, weights: FloatArray) -> FloatArray:
-        """The weighted AUC of each column of `weights` [n, lanes], shape [lanes]; nan where a class has none."""
-        ranked = weights[self.rows]
-        negatives = ranked[~self.is_positive]
-        upto = np.zeros((len(negatives) + 1, ranked.shape[1]))
-        np.cumsum(negatives, axis=0, out=upto[1:])
-        positives = ranked[self.is_positive]
-        halves = np.einsum("ij,ij->j", positives, upto[self.below] + upto[self.upto])
-        pairs = 2.0 * positives.sum(axis=0) * upto[-1]
-        return np.asarray(np.divide(halves, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0))
-
-
-def rank_scores(is_positive: BoolArray, scores: FloatArray, side: BoolArray) -> RankedScores:
-    """The images of one group in order of score."""
-    rows = np.flatnonzero(side)
-    rows = rows[np.argsort(scores[rows], kind="stable")]
-    labels, (starts, ends) = is_positive[rows], tie_bounds(scores[rows])
-    negatives = np.concatenate(([0], np.cumsum(~labels)))
-    return RankedScores(rows, labels, negatives[starts[labels]], negatives[ends[labels]])
-
-
 def gap_replicates(
     reweighting: Reweighting, scores: FloatArray, draws: PersonDraws, *, n_resamples: int | None = None
 ) -> FloatArray:
     """The reweighted gap of each row of `scores` [k, n] in the first `n_resamples` shared draws, shape [k, B].
 
-    The weights of a resample are worked out once and serve all k models.
+    The weights of a resample are worked out once and serve all k models, which `draws.n_threads` work on.
     """
     images, wanted = reweighting.images, min(n_resamples or draws.n_resamples, draws.n_resamples)
-    codes = draws.codes(images.persons)
-    columns = [
-        [rank_scores(images.is_positive, row, side) for side in (images.is_in_a, ~images.is_in_a)]
-        for row in scores
-    ]
+    codes, work = draws.codes(images.persons), wanted * scores.size
+    cells = [_ranked_sides(images, row) for row in scores]
     out = np.full((len(scores), wanted), np.nan)
     for lanes, counts in draws.count_blocks():
         if lanes.start >= wanted:
             break
         weights = reweighting.lane_weights(counts[codes].astype(np.float64))
         chosen = slice(lanes.start, min(lanes.stop, wanted))
-        for row, (a, b) in zip(out, columns, strict=True):
-            row[chosen] = (a.aucs(weights) - b.aucs(weights))[: chosen.stop - chosen.start]
+
+        def fill(row: int, weights: FloatArray = weights, chosen: slice = chosen) -> None:
+            a, b = (lane_aucs(weights, cell, engine=draws.engine, work=work) for cell in cells[row])
+            out[row, chosen] = (a - b)[: chosen.stop - chosen.start]
+
+        run_blocks(fill, range(len(cells)), draws.n_threads)
     return out
+
+
+def _ranked_sides(images: Images, scores: FloatArray) -> tuple[RankedCell, RankedCell]:
+    """Both groups in order of score; their codes are the images' own places."""
+    a, b = (np.flatnonzero(side) for side in (images.is_in_a, ~images.is_in_a))
+    first, second = (rank_cell(images.is_positive[at], scores[at], at, np.ones(len(at))) for at in (a, b))
+    return first, second
 
 
 def adjusted_gap(

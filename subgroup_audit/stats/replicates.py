@@ -165,6 +165,26 @@ def replicate_aucs(
     return out
 
 
+def lane_aucs(weights: FloatArray, cell: RankedCell, *, engine: str = "auto", work: int = 0) -> FloatArray:
+    """The AUC of a weighted cell in each of up to 64 resamples, whose images have weights of their own in each.
+
+    Parameters
+    ----------
+    weights : array [images, up to 64]
+        Weight of each image in each resample; rows are as the cell's codes say.
+    work : int
+        Images x resamples that are wanted in all, by which 'auto' chooses.
+
+    Returns
+    -------
+    array [columns of weights], nan where a class has no weight.
+    """
+    n_lanes = weights.shape[1]
+    whole = np.ascontiguousarray(weights if n_lanes == LANES else np.pad(weights, ((0, 0), (0, LANES - n_lanes))))
+    measure = _compiled()[1] if chooses_numba(engine, work) else _measure_numpy
+    return _divide(*measure(whole, cell))[:n_lanes]
+
+
 def work_of(stream: CountStream, cells: Sequence[RankedCell]) -> int:
     """Counts to draw and to look at: (units + images of all cells) x resamples."""
     return stream.n_resamples * (stream.n_units + sum(cell.n_images for cell in cells))
@@ -211,13 +231,13 @@ def compiled_draw() -> DrawStratum:
 
 
 _Sums: TypeAlias = NDArray[Any]
-_Measure: TypeAlias = Callable[[Counts, RankedCell], _Sums]
+_Measure: TypeAlias = Callable[[Counts | FloatArray, RankedCell], _Sums]
 
 
 def _compiled() -> tuple[DrawStratum, _Measure]:
     from subgroup_audit.stats import compiled
 
-    def measure(counts: Counts, cell: RankedCell) -> _Sums:
+    def measure(counts: Counts | FloatArray, cell: RankedCell) -> _Sums:
         if cell.positive_weights is not None:
             sums: _Sums = np.zeros((3, LANES))
             compiled.weighted_concordance(counts, *cell.steps, cell.step_weights, *sums)
@@ -229,14 +249,14 @@ def _compiled() -> tuple[DrawStratum, _Measure]:
     return compiled.draw_stratum, measure
 
 
-def _measure_numpy(counts: Counts, cell: RankedCell) -> _Sums:
+def _measure_numpy(counts: Counts | FloatArray, cell: RankedCell) -> _Sums:
     """Twice the concordant pairs, twice the positives, and the negatives of 64 resamples, shape [3, 64].
 
     Stretch by stretch of the negatives, so that what is looked at stays in the processor's cache.
     """
     is_weighted = cell.positive_weights is not None
     sums: _Sums = np.zeros((3, LANES), dtype=np.float64 if is_weighted else np.int64)
-    add = _add_weighted if is_weighted else _add_counted
+    add: Any = _add_weighted if is_weighted else _add_counted
     n_negative = len(cell.negative_codes)
     first = 0
     for start in range(0, max(n_negative, 1), _STEPS_AT_A_TIME):
@@ -274,7 +294,9 @@ def _add_counted(sums: _Sums, counts: Counts, cell: RankedCell, negatives: slice
     sums[2] += before[:, -1].ravel()
 
 
-def _add_weighted(sums: _Sums, counts: Counts, cell: RankedCell, negatives: slice, positives: slice) -> None:
+def _add_weighted(
+    sums: _Sums, counts: Counts | FloatArray, cell: RankedCell, negatives: slice, positives: slice
+) -> None:
     """Add a stretch of weighted counts to `sums`, number by number as the compiled pass: rounded alike."""
     weights: Any = cell.negative_weights
     before = np.empty((negatives.stop - negatives.start + 1, LANES))

@@ -180,6 +180,23 @@ def test_replicates_are_weighted_aucs_of_each_resample():
         assert found[1] == pytest.approx(-found[0], abs=1e-12)
 
 
+@pytest.mark.parametrize("levels", [None, 3])
+def test_compiled_code_and_threads_give_the_same_replicates(levels):
+    data = Data(9, 150)
+    scores = np.stack([data.s, -data.s, data.s**3])
+    scores = scores if levels is None else np.round(scores * levels) / levels
+    mix = common_mix(data.y, data.a, data.view, person=data.person)
+    ways = [("numpy", 1), ("numba", 1), ("numba", 3)]
+    found = [
+        gap_replicates(
+            mix, scores, PersonDraws(np.unique(data.person), n_resamples=100, engine=engine, n_threads=n_threads)
+        )
+        for engine, n_threads in ways
+    ]
+    assert found[1] == pytest.approx(found[0], abs=1e-12)
+    assert np.array_equal(found[1], found[2])
+
+
 class FixedWeights:
     """Weights that no resample changes: what `PersonDraws.weighted_auc_replicates` is for."""
 
