@@ -18,15 +18,14 @@ MACRO_MEAN = "macro mean"
 def mean_over_findings(measured: Sequence[Measurement], settings: CheckSettings) -> Measurement:
     """The plain mean of one group's AUCs over findings, with the interval that their covariance gives.
 
-    A mean over fewer findings would be another number: it is not estimable where one of them is not.
+    A mean over fewer findings would be another number: it is not estimable where one of them is not. Its positives
+    and negatives are the fewest of any finding.
     """
     persons = np.unique(np.concatenate([one.persons for one in measured]))
     missing = "; ".join(dict.fromkeys(one.found.reason for one in measured if one.found.estimate is None))
     if missing:
-        most = [
-            max(getattr(one.found, name) for one in measured) for name in ("n_images", "n_positive", "n_negative")
-        ]
-        counts = Counts(len(persons), *most)
+        fewest = [min(getattr(one.found, name) for one in measured) for name in ("n_positive", "n_negative")]
+        counts = Counts(len(persons), max(one.found.n_images for one in measured), *fewest)
         found = build_estimate(None, counts, confidence_level=settings.confidence_level, reason=missing)
         return Measurement(found, persons, partial(np.zeros, len(persons)))
     aucs = [one for one in measured if isinstance(one, AucMeasurement)]

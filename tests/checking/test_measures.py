@@ -288,6 +288,16 @@ def test_several_findings_have_a_macro_mean() -> None:
     assert gaps[0].gap.low < gaps[0].gap.estimate < gaps[0].gap.high
 
 
+def test_a_macro_mean_counts_the_fewest_positives_and_negatives_of_any_finding() -> None:
+    found = measure(_table(findings=("Edema", "Mass")), CheckSettings(measures=("auc",)))
+    single = pd.DataFrame([_row(found, "auc", "F", finding=name) for name in ("Edema", "Mass")])
+    mean = _row(found, "auc", "F", finding="macro mean")
+    assert single["n_positive"].nunique() == 2
+    for count in ("n_positive", "n_negative"):
+        assert mean[count] == single[count].min()
+    assert mean["n_positive"] + mean["n_negative"] <= mean["n_images"]
+
+
 def test_a_macro_mean_over_fewer_findings_is_none() -> None:
     table = _table(findings=("Edema", "Mass"))
     women = (table.groups["sex"] == "F").to_numpy()
