@@ -82,7 +82,7 @@ def _check_all(
             "fit_id": fit.folder.name,
             **named,
             "control": "" if control is None else control.words,
-            **_check_fit(fit, stored, manifest, pixels),
+            **_check_fit(fit, stored, manifest, pixels, doing.device),
         }
         doing.progress(number, len(fits))
 
@@ -93,13 +93,16 @@ def _control_of(fit: Done) -> Control | None:
 
 
 def _check_fit(
-    fit: Done, stored: pd.DataFrame | None, manifest: pd.DataFrame, pixels: PixelStore
+    fit: Done, stored: pd.DataFrame | None, manifest: pd.DataFrame, pixels: PixelStore, device: str
 ) -> dict[str, Any]:
     if stored is None:
         return _row(OrderFound(NOT_CHECKED, 0), "", 0, "no scores of this fit are stored")
     n_wrong = count_wrong_labels(stored, manifest)
+    kind = str(fit.step.settings["device"])
+    if device.partition(":")[0] != kind:  # fitted elsewhere: scores of two kinds of device differ by themselves
+        return _row(OrderFound(NOT_CHECKED, 0), "", n_wrong, f"fitted on {kind}, which this machine does not have")
     try:
-        predict, findings, precision = _open_fit(fit, pixels)
+        predict, findings, precision = _open_fit(fit, pixels, device)
     except ModelError as error:
         reason = str(error).replace(f"{fit.folder}", fit.folder.name)
         return _row(OrderFound(NOT_CHECKED, 0), "", n_wrong, reason)
@@ -121,11 +124,11 @@ def _row(found: OrderFound, precision: str, n_wrong: int, reason: str) -> dict[s
     }
 
 
-def _open_fit(fit: Done, pixels: PixelStore) -> tuple[Predict, tuple[str, ...], str]:
+def _open_fit(fit: Done, pixels: PixelStore, device: str) -> tuple[Predict, tuple[str, ...], str]:
     """What scores images as the fit does, its findings, and the precision that it computes in."""
     from subgroup_audit.training.fitted import load_fitted, predict  # imports torch
 
-    fitted = load_fitted(fit.folder, str(fit.step.settings["device"]))
+    fitted = load_fitted(fit.folder, device)
     return (lambda image_ids: predict(fitted, pixels, image_ids)), fitted.findings, fitted.compute.precision
 
 

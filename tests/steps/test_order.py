@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from subgroup_audit.pipeline import RunOptions, run_study
-from subgroup_audit.steps.place import Place
+from subgroup_audit.steps.order import check_fits
+from subgroup_audit.steps.place import Doing, Place
+from subgroup_audit.store import Done, RunFolder, Step, read_json
 from subgroup_audit.study import Study
 from subgroup_audit.study_file import load_study
 
@@ -84,6 +86,24 @@ def test_a_checkpoint_that_was_replaced_or_lost_is_named(finished: tuple[Study, 
     assert found["result"].to_dict() == {first: "another model", second: "matches", third: "not checked"}
     assert found.loc[first, "n_different"] > 20
     assert found.loc[third, "reason"] == f"'{third}' holds no fitted model: checkpoint.safetensors missing"
+
+
+def test_fits_of_a_device_that_is_not_here_are_not_checked(finished: tuple[Study, Place], tmp_path: Path) -> None:
+    study, place = finished
+    folder = RunFolder(place.out, study.study)
+    done = [folder.find(name) for name in read_json(place.out / "run.json")["steps"]]
+    done.append(folder.find(next(place.out.glob("steps/predictions-*")).name))
+    inputs = tuple(_as_if_on(step, "cuda") if step.step.name == "fit" else step for step in done)
+    check_fits(Doing(study, place, tmp_path, inputs, lambda done, of: None, device="cpu"))
+    found = pd.read_parquet(tmp_path / "order_check.parquet")
+    assert found["result"].tolist() == ["not checked"] * 3
+    assert found["reason"].tolist() == ["fitted on cuda, which this machine does not have"] * 3
+
+
+def _as_if_on(fit: Done, device: str) -> Done:
+    step = fit.step
+    moved = Step(step.name, step.version, {**step.settings, "device": device}, step.inputs)
+    return Done(moved, fit.folder, fit.content, fit.seconds)
 
 
 def test_two_fits_of_the_same_scores_are_named(finished: tuple[Study, Place], tmp_path: Path) -> None:
