@@ -32,7 +32,8 @@ class SplitFile:
 
     Attributes
     ----------
-    image : names, array of str [n]; None where no column names images, and every row counts as one
+    image : names, array of str [n], '' where a row has none; None where no column names images, and every row
+        counts as one
     person : int array [n], a code per person
     split : int array [n], positions in `splits`
     notes : how the columns were read, one sentence each
@@ -77,6 +78,9 @@ def read_split_file(
     splits, code = _splits(opened, str(columns["split"]), parts, notes)
     who = _persons(opened.texts(str(columns["person"])), notes)
     names = opened.texts(str(columns["image"])) if columns["image"] else None
+    if names is not None and names.is_missing.any():
+        unnamed = count(int(names.is_missing.sum()), "row")
+        notes.append(f"Caution: {unnamed} without an image; whether another split has it cannot be told.")
     keep = _distinct(code, names)
     image_id = None if names is None else _words(names)[keep]
     return SplitFile(opened.origin, image_id, who[keep], code[keep], splits, tuple(notes))
@@ -170,7 +174,9 @@ def split_certificate(file: SplitFile, data: Path | None = None, cache: Path | N
     DataError
         None of the images is in the folder.
     """
-    image = None if file.image is None else pd.factorize(file.image)[0].astype(np.int64)
+    image = None
+    if file.image is not None:
+        image = np.where(file.image == "", -1, pd.factorize(file.image)[0]).astype(np.int64)
     pictures = None if data is None else _pictures(file, data, cache or data)
     rows = [_compare(file, seen, tested, image, pictures) for seen, tested in _pairs(file)]
     frame = pd.DataFrame(rows)
@@ -203,7 +209,7 @@ def _compare(
     is_seen, is_tested = np.isin(file.split, seen), file.split == tested
     of_seen = np.isin(file.person[is_tested], file.person[is_seen])
     n_images = int(is_tested.sum())
-    again = None if image is None else np.isin(image[is_tested], image[is_seen])
+    again = None if image is None else np.isin(image[is_tested], image[is_seen & (image >= 0)])
     return {
         "seen": " + ".join(file.splits[place] for place in seen),
         "tested": file.splits[tested],

@@ -43,6 +43,16 @@ def test_persons_and_images_of_two_splits_are_counted():
     assert row["share_of_seen_persons"] == 0.25
 
 
+def test_images_without_a_name_are_not_one_image():
+    frame = CLEAN.copy()
+    frame.loc[[0, 8], "image_id"] = None
+    assert certified(frame)["shared_images"].tolist() == [0, 0, 0]
+    assert not has_shared(certified(frame))
+    assert read_split_file(frame).notes[-1] == (
+        "Caution: 2 rows without an image; whether another split has it cannot be told."
+    )
+
+
 def test_rows_of_one_image_count_once():
     twice = pd.concat([CLEAN, CLEAN], ignore_index=True)
     pd.testing.assert_frame_equal(certified(twice), certified(CLEAN))
