@@ -139,19 +139,19 @@ class ImageFeed:
         return self._normalise(torch.from_numpy(raw).to(self.device), changes)
 
     def _send(self, raw: PixelArray, changes: Changes) -> Tensor:
-        host = torch.from_numpy(raw)
-        if self.device.startswith("cuda"):
-            host = host.pin_memory()
+        if not self.device.startswith("cuda"):
+            return self._sample(send(raw, self.device), changes)
+        host = torch.from_numpy(raw).pin_memory()
         return self._sample(host.to(self.device, non_blocking=True), changes)
 
     def _pick(self, index: IndexArray) -> Tensor:
         if self.resident is None:
             raise RuntimeError("images are not resident")
-        return self.resident.index_select(0, torch.from_numpy(index).to(self.device, non_blocking=True))
+        return self.resident.index_select(0, send(index, self.device))
 
     def _sample(self, raw: Tensor, changes: Changes) -> Tensor:
         if self._is_mapped:
-            raw = sample(raw, torch.from_numpy(changes.maps).to(self.device, non_blocking=True), self.size)
+            raw = sample(raw, send(changes.maps, self.device), self.size)
         return self._normalise(raw, changes)
 
     def _normalise(self, raw: Tensor, changes: Changes) -> Tensor:
@@ -166,7 +166,7 @@ class ImageFeed:
         return levels.clamp_(-mean / std, (1.0 - mean) / std).permute(0, 3, 1, 2)
 
     def _per_image(self, values: FloatArray) -> Tensor:
-        return torch.from_numpy(values).to(self.device, non_blocking=True).view(-1, 1, 1, 1)
+        return send(values, self.device).view(-1, 1, 1, 1)
 
     def _load_resident(self) -> Tensor:
         side, n = self.stored_size, len(self.image_ids)
@@ -175,6 +175,15 @@ class ImageFeed:
             index = np.arange(start, min(start + _CHUNK, n), dtype=np.int64)
             images[start : start + len(index)] = torch.from_numpy(self._gather(index)).to(self.device)
         return images
+
+
+def send(values: np.ndarray[Any, Any], device: str | torch.device) -> Tensor:
+    """An array on the device, which is not waited for where that is safe.
+
+    CUDA takes a copy of ordinary memory before it returns. Apple's GPUs read it when its turn comes, by when a
+    temporary array is gone and something else lies there (github.com/pytorch/pytorch/issues/189690).
+    """
+    return torch.from_numpy(values).to(device, non_blocking=torch.device(device).type == "cuda")
 
 
 def choose_feeding(device: str, n_images: int, side: int, *, is_short: bool = False) -> tuple[Feeding, str]:

@@ -27,7 +27,7 @@ from subgroup_audit.training.data import (
     label_strata,
 )
 from subgroup_audit.training.distributed import current_group
-from subgroup_audit.training.feeding import Feed
+from subgroup_audit.training.feeding import Feed, send
 from subgroup_audit.training.precision import Compute
 from subgroup_audit.training.recipe import Loss, Schedule, to_scores, wait_for_gain
 from subgroup_audit.training.spec import BatchCallback, FloatArray
@@ -323,7 +323,7 @@ def share_right(
 
 
 def _batch_labels(examples: Examples, batch: Batch) -> tuple[Tensor, Tensor]:
-    index = torch.from_numpy(batch.index).to(examples.y_true.device, non_blocking=True)
+    index = send(batch.index, examples.y_true.device)
     is_counted = examples.is_known.index_select(0, index)
     if batch.n_real < len(batch.index):
         is_counted[batch.n_real :] = False

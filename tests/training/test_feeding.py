@@ -55,6 +55,23 @@ def test_ways_agree(make_data: Callable[..., Any], size: int, augmentation: Augm
     assert np.abs(reference - resident).mean() < 1.5 / 255 / 0.25
 
 
+@pytest.mark.parametrize("feeding", ["resident", "streamed"])
+def test_only_cuda_is_sent_arrays_without_waiting(
+    make_data: Callable[..., Any], feeding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other devices read an array later, when it may be gone."""
+    feed, asked, to = make_feed(make_data(), feeding, 28, CHANGES), [], torch.Tensor.to
+
+    def note(tensor: torch.Tensor, *args: Any, **named: Any) -> torch.Tensor:
+        asked.append(named.get("non_blocking", False))
+        return to(tensor, *args, **named)
+
+    monkeypatch.setattr(torch.Tensor, "to", note)
+    collect(feed)
+    assert asked
+    assert not any(asked)
+
+
 def test_batch_size_does_not_change_what_is_fed(make_data: Callable[..., Any]) -> None:
     feed = make_feed(make_data(), "warped", 28, CHANGES)
     np.testing.assert_array_equal(collect(feed, 7), collect(feed, 40))
