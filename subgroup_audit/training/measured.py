@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,25 @@ def keep_answer(path: Path, measured: dict[str, Any]) -> dict[str, Any]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps(measured, indent=1, sort_keys=True), encoding="utf-8")
-        os.link(partial, path)
+        _put_first(partial, path)
     except OSError:
         return read_answer(path) or measured
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a cache that cannot be written
+            partial.unlink(missing_ok=True)
     return measured
+
+
+def _put_first(partial: Path, path: Path) -> None:
+    """Give a file its name unless that is taken, which raises `FileExistsError`."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: a copy, made by one process alone
+        content = partial.read_bytes()
+        with path.open("xb") as file:
+            file.write(content)
 
 
 def read_measured(model: Model, recipe: Recipe, cache: Path | None = None) -> float | None:

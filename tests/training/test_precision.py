@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,26 @@ def test_the_first_answer_holds(tmp_path: Path) -> None:
     second = keep_answer(path, {"question": {}, "images_per_second": {"bf16 contiguous": 2.0}})
     assert first == second
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_first_answer_holds_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    test_the_first_answer_holds(tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_costs_the_answer_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    measured = {"question": {}, "images_per_second": {"fp32 contiguous": 1.0}}
+    assert keep_answer(tmp_path / "precision" / "x.json", measured) == measured
 
 
 def test_bf16_is_not_tried_where_it_is_not_native(monkeypatch: pytest.MonkeyPatch) -> None:
