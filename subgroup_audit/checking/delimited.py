@@ -167,6 +167,8 @@ def _reader(
     origin: str, text: bytes, names: tuple[str, ...], separator: str
 ) -> Callable[[Sequence[str]], pa.Table]:
     """A function that reads some columns as text, in one pass."""
+    empty = text[: len(text) - len(text.lstrip(b"\r\n"))]
+    n_empty = empty.count(b"\n") or empty.count(b"\r")  # lines before the header
 
     def read(wanted: Sequence[str]) -> pa.Table:
         import pyarrow as pa
@@ -175,7 +177,9 @@ def _reader(
         try:
             return arrow_csv.read_csv(
                 pa.BufferReader(text),
-                read_options=arrow_csv.ReadOptions(column_names=list(names), skip_rows_after_names=1),
+                read_options=arrow_csv.ReadOptions(
+                    column_names=list(names), skip_rows=n_empty, skip_rows_after_names=1
+                ),
                 parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in text),
                 convert_options=arrow_csv.ConvertOptions(
                     include_columns=list(wanted),

@@ -134,6 +134,14 @@ def test_quoted_line_breaks_and_commas_stay_in_their_fields(tmp_path: Path) -> N
     assert same(read_scored(write(tmp_path, frame)), read_scored(invent()))
 
 
+@pytest.mark.parametrize("empty", ["\n", "\n\n", "\r\n", "\r\n\r\n\r\n"])
+def test_empty_lines_before_the_header_are_no_rows(tmp_path: Path, empty: str) -> None:
+    end = "\r\n" if "\r" in empty else "\n"
+    text = empty + invent().to_csv(index=False, lineterminator=end) + empty
+    (tmp_path / "p.csv").write_bytes(text.encode())
+    assert same(read_scored(tmp_path / "p.csv"), read_scored(invent()))
+
+
 def test_leading_zeros_are_part_of_a_person() -> None:
     frame = invent().assign(patient_id=["7", "07"] * 20, sex="F")
     assert len(set(read_scored(frame).person.tolist())) == 2
