@@ -17,7 +17,7 @@ from subgroup_audit.audit.estimates import estimate_rows, fit_rows, measure_cell
 from subgroup_audit.audit.macro import macro_cells, macro_contrasts, macro_estimates, macro_fits
 from subgroup_audit.audit.pairs import Pair, declared_pairs
 from subgroup_audit.audit.spreads import spread_rows
-from subgroup_audit.schema import AuditResult, CohortManifest, Predictions
+from subgroup_audit.schema import UNKNOWN, AuditResult, CohortManifest, Predictions
 from subgroup_audit.stats import PersonDraws
 from subgroup_audit.study import Study
 
@@ -88,11 +88,21 @@ def _stacked(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 
 
 def reference_values(study: Study, manifest: pd.DataFrame) -> dict[str, str]:
-    """Reference value of every attribute: the study's, or else the value with most images."""
+    """Reference value of every attribute: the study's, or else the known value with most images.
+
+    Of values with as many images, as in balanced cohorts, it is the first by name: not the one that happens to
+    stand first, which would turn the sign of a gap over.
+    """
     images = manifest.drop_duplicates("image_id")
     found = {
-        attribute: str(images[attribute].value_counts().index[0])
+        attribute: _commonest(images[attribute])
         for attribute in study.group_attributes
         if attribute in images.columns and images[attribute].notna().any()
     }
     return {**found, **study.analysis.reference}
+
+
+def _commonest(values: pd.Series) -> str:
+    counts = {str(name): int(n) for name, n in values.value_counts().items()}
+    known = {name: n for name, n in counts.items() if name != UNKNOWN} or counts
+    return min(known, key=lambda name: (-known[name], name))

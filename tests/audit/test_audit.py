@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from subgroup_audit.audit import audit_predictions
+from subgroup_audit.audit.audit import reference_values
 from subgroup_audit.audit.pairs import differing_attribute
 from subgroup_audit.errors import TableError
 from subgroup_audit.schema import CohortManifest, Predictions
@@ -182,3 +183,24 @@ def test_fits_that_failed_leave_gaps_between_the_seeds_that_are_left(synthetic: 
     assert gap["n_seeds"] == 1
     assert gap["low"] < gap["estimate"] < gap["high"]
     assert gap["estimate"] == pytest.approx(gap["minuend_estimate"] - gap["subtrahend_estimate"])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_groups_of_one_size_the_reference_is_the_first_by_name(order: int) -> None:
+    study = Study.model_validate(
+        {
+            "study": "balanced",
+            "data": {"source": "table"},
+            "findings": {"opacity": {"positive": ["yes"]}},
+            "cohorts": {"F": {"sex": "F"}, "M": {"sex": "M"}, "AP": {"view": "AP"}, "PA": {"view": "PA"}},
+            "models": ["net"],
+        }
+    )
+    images = pd.DataFrame(
+        {
+            "image_id": [f"i{k}" for k in range(6)],
+            "sex": ["M", "F"] * 3,
+            "view": ["Unknown"] * 3 + ["AP", "PA", "PA"],
+        }
+    )
+    assert reference_values(study, images.iloc[::order]) == {"sex": "F", "view": "PA"}
