@@ -145,7 +145,8 @@ def test_plain_delong_and_the_bootstrap_fail_near_one(name, place):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "place"), cases("groups", keep=lambda labels: labels[2:] == ("0.99, 0.99", "")))
 def test_plain_delong_gaps_are_far_from_their_level_near_one(name, place):
-    assert abs(rates_of(name, place)["DeLong z"] - 0.95) > 0.02
+    # 91 to 100 % in the tables; with a few hundred data sets chance brings one of the four back to 95
+    assert abs(run_row(name, place, 1500)["DeLong z"] - 0.95) > 0.02
 
 
 @pytest.mark.slow
