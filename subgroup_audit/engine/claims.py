@@ -93,12 +93,10 @@ class Claim:
 
     def beat(self) -> None:
         """Show that this process lives, or find that it was given up for dead."""
-        name, _, generation = self.path.name.rpartition(".")
-        newer = [seen for seen in list_claims(self.path.parent, name) if seen.generation > int(generation)]
-        if newer:
-            self.is_lost = True
-            return
         try:
+            if self._is_taken():
+                self.is_lost = True
+                return
             with self.path.open("r+", encoding="utf-8") as file:  # never makes a file that was taken away
                 file.write(_content(self.token, self.news))
                 file.truncate()
@@ -107,6 +105,15 @@ class Claim:
             self.is_lost = True
         except OSError:  # a file server that is away for a moment: the next beat may reach it
             return
+
+    def _is_taken(self) -> bool:
+        """Whether another process has the fit: by a newer claim, or by one of this name after all had gone."""
+        name, _, generation = self.path.name.rpartition(".")
+        return any(
+            seen.generation > int(generation)
+            or (seen.path == self.path and seen.holder.get("token", self.token) != self.token)
+            for seen in list_claims(self.path.parent, name)
+        )
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -126,7 +133,7 @@ class Claim:
 
     def release(self) -> None:
         """Give the fit back, unless it was taken."""
-        if not self.is_lost:
+        if not self.is_lost and not self._is_taken():
             self.path.unlink(missing_ok=True)
 
 

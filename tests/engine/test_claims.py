@@ -88,6 +88,34 @@ def test_a_sleeper_whose_successor_is_done_does_not_wake_as_holder(tmp_path: Pat
     assert list_claims(tmp_path, "fit-a") == []
 
 
+def test_a_sleeper_whose_successor_gave_up_leaves_the_claim_of_a_third_alone(tmp_path: Path) -> None:
+    sleeper = _taken(tmp_path)
+    _not_heard_of(sleeper)
+    _taken(tmp_path).release()
+    third = _taken(tmp_path)
+    assert third.path == sleeper.path
+    with pytest.raises(ClaimLostError):
+        sleeper.require()
+    sleeper.is_lost = False  # it may wake between two beats, too
+    sleeper.release()
+    third.require()
+
+
+def test_a_file_server_that_is_away_for_a_moment_does_not_end_the_beats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = _taken(tmp_path)
+
+    def away(*_: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(claims, "list_claims", away)
+        claim.beat()
+    assert not claim.is_lost
+    claim.require()
+
+
 def test_a_beat_shows_life_and_how_far_the_fit_is(tmp_path: Path) -> None:
     claim = _taken(tmp_path)
     _not_heard_of(claim)
