@@ -124,9 +124,14 @@ def cohorts_step(study: Study, source: Done, pixels: Done, copies: Done) -> Step
 
 
 def cohort_settings(study: Study) -> dict[str, object]:
-    """The parts of a study that decide which images are in which cohort, as one text: their order decides too."""
+    """The parts of a study that decide which images are in which cohort, as one text: their order decides too.
+
+    The certificate of leakage is of the cohorts that are fitted: where `fits` leaves some out, these belong to it.
+    """
     parts = {"findings", "classes", "eligible", "age_bands", "cohorts", "train_on", "test_on", "balance", "split"}
-    return {"design": study.model_dump_json(include=parts)}
+    design: dict[str, object] = {"design": study.model_dump_json(include=parts)}
+    fitted = list(dict.fromkeys(cohort for cohort, *_ in study.fit_combinations()))
+    return design if fitted == list(study.train_cohorts) else {**design, "fitted": fitted}
 
 
 def build_cohorts(doing: Doing) -> None:

@@ -18,7 +18,7 @@ from subgroup_audit.images.store import PixelStore
 from subgroup_audit.schema import CohortManifest
 from subgroup_audit.steps.data import open_pixels, read_source_tables
 from subgroup_audit.steps.place import Place
-from subgroup_audit.store import Done, RunFolder, Step, digest, frame_digest
+from subgroup_audit.store import Done, RunFolder, Step, digest, frame_digest, read_json
 from subgroup_audit.study import Model, Study
 from subgroup_audit.training import FitSpec, estimate_seconds, validate_model
 
@@ -102,11 +102,16 @@ class _Planner:
 
 @cache
 def weights_digest(study_folder: Path, weights: str | None) -> str:
-    """Digest of a local weights file; '' if there is none, or it is absent (which the model check reports)."""
+    """Digest of a local weights file; '' if there is none, or it is absent (which the model check reports).
+
+    Of a fitted model of ours also of the description beside it, which says how its images were normalised.
+    """
     if weights is None or not (study_folder / weights).is_file():
         return ""
     with (study_folder / weights).open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
+        found = file_digest(stream, "sha256").hexdigest()
+    described = read_json((study_folder / weights).with_name("model.json"))
+    return digest(found, described.get("mean"), described.get("std")) if described else found
 
 
 def training_rows(manifest: CohortManifest, cohort: str) -> pd.DataFrame:
