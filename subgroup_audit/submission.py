@@ -215,7 +215,7 @@ def list_images(root: Path) -> ImageTable:
     paths = list(_walk(root))
     if not paths:
         raise DataError(f"{root}: no radiograph lies there (jpg, png, tif, bmp, dcm, or DICOM without an ending)")
-    ids = pd.Series([str(Path(path).with_suffix("").as_posix()) for path in paths], dtype="str")
+    ids = pd.Series([_without_ending(path) for path in paths], dtype="str")
     twice = ids[ids.duplicated()]
     if len(twice):
         same = [path for path, key in zip(paths, ids, strict=True) if key == twice.iloc[0]]
@@ -239,6 +239,16 @@ def list_images(root: Path) -> ImageTable:
         ),
         origin=str(root),
     )
+
+
+def _without_ending(path: str) -> str:
+    """A path without the ending of an image's kind; the last number of a unique identifier is no ending.
+
+    >>> _without_ending("a/b.dcm"), _without_ending("a/1.2.840.7")
+    ('a/b', 'a/1.2.840.7')
+    """
+    ending = Path(path).suffix
+    return path.removesuffix(ending) if ending.lower() in (*SUFFIXES, *_DICOM) else path
 
 
 def _walk(root: Path) -> Iterator[str]:

@@ -155,11 +155,44 @@ def test_the_order_of_findings_decides_the_cohorts(finished: tuple[Study, Place,
     assert digest(first) != digest(second)
 
 
+def test_the_cohorts_that_are_fitted_decide_the_certificate_of_leakage(
+    finished: tuple[Study, Place, RunSummary],
+) -> None:
+    study, _, _ = finished
+    plain = study.model_dump(mode="json")
+    some, more, every = (
+        digest(cohort_settings(Study.model_validate({**plain, "fits": [{"cohorts": names}]})))
+        for names in (["F"], ["F", "M"], ["all", "F", "M"])
+    )
+    assert len({some, more, every}) == 3
+    assert every == digest(cohort_settings(study))
+
+
 def test_the_report_is_rendered_again_from_stored_numbers(finished: tuple[Study, Place, RunSummary]) -> None:
     _, place, summary = finished
     summary.report.unlink()
     assert render_again(place.out) == summary.report
     assert "Does the whole job run?" in summary.report.read_text(encoding="utf-8")
+
+
+def test_a_report_that_was_killed_while_it_was_published_is_published_again(
+    finished: tuple[Study, Place, RunSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, place, summary = finished
+    _again(study, place)
+    asked = Study.model_validate({**study.model_dump(mode="json"), "question": "A third question?"})
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copytree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _again(asked, place)
+    assert "A third question?" in summary.report.read_text(encoding="utf-8")
+    _again(study, place)
+    assert "A third question?" not in summary.report.read_text(encoding="utf-8")
+    assert (place.out / "tables").is_dir()
 
 
 def test_a_folder_without_a_run_cannot_be_rendered(tmp_path: Path) -> None:

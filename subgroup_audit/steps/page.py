@@ -204,8 +204,12 @@ def publish_data(folder: RunFolder, parts: RunParts, predictions: Done | None) -
 
 
 def publish_report(folder: RunFolder, step: Step) -> None:
-    """Copy the finished report, tables and figures to the top of the run folder."""
-    origin = folder.folder(step)
+    """Copy the finished report, tables and figures to the top of the run folder.
+
+    Until the run's record names this report, it names none: one that was killed midway is published again.
+    """
+    origin, record = folder.folder(step), folder.record()
+    folder.write_record({name: value for name, value in record.items() if name != "report"})
     for name in PUBLISHED:
         target = folder.path / name
         if (origin / name).is_dir():

@@ -21,6 +21,7 @@ from subgroup_audit.steps.fits import target_rows, training_rows
 from subgroup_audit.store import RunFolder, Step, write_frames
 from subgroup_audit.study import Study
 from subgroup_audit.study_file import load_study
+from subgroup_audit.submission import list_images
 from subgroup_audit.training import FitSpec, run_fit
 
 Audit = Callable[..., Any]
@@ -129,6 +130,14 @@ def test_one_fit_makes_a_submission_of_images_and_findings(audit: Audit, run: Pa
     assert frame["image_id"].tolist() == ["a", "b", "below/c", "cut", "plain"]
     assert frame["opacity"].isna().tolist() == [False, False, False, True, False]
     assert frame["opacity"].dropna().between(0, 1).all()
+
+
+def test_unique_identifiers_are_names_without_an_ending(images: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    for name, source in (("1.2.840.7", "a.dcm"), ("1.2.840.8", "b.dcm"), ("1.2.840.9.dcm", "plain")):
+        shutil.copy(images / source, folder / name)
+    assert list_images(folder).frame["image_id"].tolist() == ["1.2.840.7", "1.2.840.8", "1.2.840.9"]
 
 
 def test_a_challenge_gets_the_columns_that_it_wants(audit: Audit, run: Path, images: Path) -> None:
