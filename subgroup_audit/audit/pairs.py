@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from subgroup_audit.audit.cells import CellName
+from subgroup_audit.cohort.roster import value_text
 from subgroup_audit.study import Cohort, Study
 
 Kind = Literal["generalization_gap", "subgroup_gap", "transfer_gap", "gap_of_gaps"]
@@ -155,11 +156,14 @@ def differing_attribute(a: Cohort, b: Cohort) -> str | None:
 
 
 def single_value(cohort: Cohort, attribute: str) -> str | None:
-    """The one value of an attribute that a cohort asks for; None where it asks for several or for none."""
+    """The one value of an attribute that a cohort asks for; None where it asks for several or for none.
+
+    As the cohorts' table writes it, 'true' and '3', so that it can be compared with a reference value.
+    """
     value = cohort.where.get(attribute)
     if isinstance(value, tuple):
-        return str(value[0]) if len(value) == 1 else None
-    return None if value is None else str(value)
+        return value_text(value[0]) if len(value) == 1 else None
+    return None if value is None else value_text(value)
 
 
 def attribute_groups(study: Study) -> dict[str, tuple[str, ...]]:

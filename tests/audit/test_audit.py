@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 
 from subgroup_audit.audit import audit_predictions
 from subgroup_audit.audit.audit import reference_values
-from subgroup_audit.audit.pairs import differing_attribute
+from subgroup_audit.audit.cells import CellName
+from subgroup_audit.audit.pairs import declared_pairs, differing_attribute
 from subgroup_audit.errors import TableError
 from subgroup_audit.schema import CohortManifest, Predictions
 from subgroup_audit.study import Cohort, Study
@@ -204,3 +205,24 @@ def test_of_groups_of_one_size_the_reference_is_the_first_by_name(order: int) ->
         }
     )
     assert reference_values(study, images.iloc[::order]) == {"sex": "F", "view": "PA"}
+
+
+def test_groups_of_truth_values_and_numbers_are_compared_like_those_of_words() -> None:
+    study = Study.model_validate(
+        {
+            "study": "smokers",
+            "data": {"source": "table"},
+            "findings": {"opacity": {"positive": ["yes"]}},
+            "cohorts": {
+                "yes": {"smoker": True},
+                "no": {"smoker": False},
+                "3": {"grade": 3.0},
+                "4": {"grade": 4.0},
+            },
+            "models": ["net"],
+            "analysis": {"contrasts": ["subgroup_gap"]},
+        }
+    )
+    cells = [CellName("opacity", "yes", "net", "default", "test", group) for group in study.cohorts]
+    pairs = declared_pairs(study, cells, {"smoker": "false", "grade": "3"})
+    assert [(pair.minuend.test_group, pair.other) for pair in pairs] == [("yes", "no"), ("fourth", "third")]
