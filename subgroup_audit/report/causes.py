@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from subgroup_audit.report.contents import distinct, isolated, rows_of
+from subgroup_audit.report.numerals import typeset
 from subgroup_audit.study import Study
 
 ORDER = ("found", "cannot be told", "not found")
@@ -58,7 +59,8 @@ def _counted(cause: NamedCause) -> str:
 
 
 def _named(cause: str, rows: list[dict[str, Any]], study: Study) -> NamedCause:
-    ordered = sorted(rows, key=lambda row: ORDER.index(str(row["verdict"])))
+    spelled = [row | {"sentence": typeset(str(row["sentence"]))} for row in rows]
+    ordered = sorted(spelled, key=lambda row: ORDER.index(str(row["verdict"])))
     verdict = str(ordered[0]["verdict"])
     found = [row for row in ordered if row["verdict"] == "found"]
     best = max(found, key=lambda row: abs(row["size"] or 0.0)) if found else ordered[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 ABSENT = "–"
@@ -46,6 +47,15 @@ def signed(value: Any, digits: int = 3) -> str:
     if text == ABSENT or text.startswith("−") or float(text) == 0.0:
         return text
     return f"+{text}"
+
+
+def typeset(sentence: str) -> str:
+    """A sentence of the tables with minus signs where a number has a hyphen.
+
+    >>> typeset("a change of -0.05 (-0.1 to +0.02), 2-fold, run-3")
+    'a change of −0.05 (−0.1 to +0.02), 2-fold, run-3'
+    """
+    return re.sub(r"(?<![\w.)])-(?=\d)", "−", sentence)
 
 
 def interval(low: Any, high: Any, digits: int = 3, *, with_signs: bool = False) -> str:
