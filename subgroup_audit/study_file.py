@@ -55,9 +55,12 @@ def load_checked(path: Path, grammar: Grammar[M]) -> M:
         The grammar's own error: the file cannot be read, is not YAML, or breaks rules; all of them, with lines.
     """
     text = _read(path, grammar)
-    node = _compose(path, text, grammar)
-    problems = [f"{path}:{line}: {message}" for line, message in _repeated_keys(node)]
-    content = _construct(path, text, grammar)
+    try:
+        node = _compose(path, text, grammar)
+        problems = [f"{path}:{line}: {message}" for line, message in _repeated_keys(node)]
+        content = _construct(path, text, grammar)
+    except RecursionError:
+        raise grammar.error(f"{path}: not valid YAML: it is nested too deep, or an alias holds itself") from None
     try:
         checked = grammar.model.model_validate(content)
     except ValidationError as error:
@@ -131,10 +134,12 @@ def _repeated_keys(node: yaml.Node) -> Iterator[tuple[int, str]]:
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
+            children.append(value)
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # `_construct` refuses it
             if key.value in seen:
                 yield line, f"key '{key.value}' repeats line {seen[key.value]}; a key stands once"
             seen[key.value] = line
-            children.append(value)
     elif isinstance(node, yaml.SequenceNode):
         children = node.value
     for child in children:

@@ -147,6 +147,10 @@ def test_each_rule_says_its_sentence(tmp_path: Path, change: tuple[str, str], sa
         ("- a\n- b", "a study file is a mapping of keys"),
         ("", "a study file is a mapping of keys"),
         ("a: !!python/object/apply:os.system ['true']", "s.yaml:1: only plain YAML values are read"),
+        ("a: 1\n? [b, c]\n: 2", "s.yaml:2: only plain YAML values are read: found unhashable key"),
+        ("a: &a {b: *a}", "s.yaml: not valid YAML: it is nested too deep, or an alias holds itself"),
+        ("a: &a\n  <<: *a", "s.yaml: not valid YAML: it is nested too deep, or an alias holds itself"),
+        ("a: " + "[" * 3000 + "]" * 3000, "s.yaml: not valid YAML: it is nested too deep"),
     ],
 )
 def test_files_that_are_no_study(tmp_path: Path, text: str, said: str) -> None:
