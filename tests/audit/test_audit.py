@@ -216,8 +216,8 @@ def test_groups_of_truth_values_and_numbers_are_compared_like_those_of_words() -
             "cohorts": {
                 "yes": {"smoker": True},
                 "no": {"smoker": False},
-                "3": {"grade": 3.0},
-                "4": {"grade": 4.0},
+                "third": {"grade": 3.0},
+                "fourth": {"grade": 4.0},
             },
             "models": ["net"],
             "analysis": {"contrasts": ["subgroup_gap"]},
