@@ -134,6 +134,10 @@ split: {train: 0.5, val: 0.1, test: 0.2}
             "s.yaml:5: cohorts: all are mixes, so there is none to test on; add one without a mix, e.g. all: {}",
         ),
         (("models: [resnet18]", "models: [resnet18]\nfits: []"), "s.yaml:9: fits: Tuple should have at least"),
+        (
+            ("models: [resnet18]", "models: [resnet18]\nseeds: [4294967296]"),
+            "s.yaml:9: seeds.0: must be less than or equal to 4294967295; it is 4294967296",
+        ),
     ],
 )
 def test_each_rule_says_its_sentence(tmp_path: Path, change: tuple[str, str], said: str) -> None:

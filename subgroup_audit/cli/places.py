@@ -79,4 +79,5 @@ def find_run(
         split = study.split.model_copy(update={"seed": split_seed})
         study = study.model_copy(update={"study": f"{study.study}_split{split_seed}", "split": split})
     run = (out or Path("reports") / study.study).resolve()
-    return study, path.resolve().parent, run, cache or default_cache()
+    # absolute, since workers of a cluster start in a folder of their own
+    return study, path.resolve().parent, run, (cache or default_cache()).absolute()

@@ -52,7 +52,7 @@ class Study(Part):
     fits: Annotated[
         tuple[Fits, ...], Field(min_length=1, description="which combinations are fitted; absent: all")
     ] = (Fits(),)
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=2**32 - 1)], ...], Field(min_length=1)] = (0,)
     analysis: Analysis = Analysis()
     diagnose: Annotated[
         tuple[
