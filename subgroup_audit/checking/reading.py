@@ -13,7 +13,7 @@ from subgroup_audit.checking.columns import OWN_MODEL, ColumnChoice, Columns, Pa
 from subgroup_audit.checking.copies import describe_copies
 from subgroup_audit.checking.groups import check_lasting, cross, describe_unknown, read_attribute
 from subgroup_audit.checking.labels import match_classes, one_against_rest, read_binary
-from subgroup_audit.checking.layout import Images, Stream, find_images, find_parts, make_tasks
+from subgroup_audit.checking.layout import Images, Part, Stream, find_images, find_parts, make_tasks
 from subgroup_audit.checking.names import SCORE_AFFIXES, SPLIT_WORDS, plain, stem_of
 from subgroup_audit.checking.opened import Opened, Texts, count, quote
 from subgroup_audit.checking.opening import open_source
@@ -54,7 +54,7 @@ def read_scored(source: Any, choice: ColumnChoice | None = None) -> ScoredTable:
     notes.append(describe_kind(choice.scores))
     streams = [stream for pair in columns.pairs for stream in _streams(opened, pair, choice, notes)]
     tasks = make_tasks(opened, columns, images, parts, streams)
-    notes += _describe_tasks(opened, columns, images, streams, tasks)
+    notes += _describe_tasks(opened, columns, parts, streams, tasks)
     notes += describe_copies(tasks, len(images))
     person = _persons(opened, columns, images, notes)
     groups = _groups(opened, columns, choice, images, person, notes)
@@ -132,7 +132,7 @@ def _class_streams(
 
 
 def _describe_tasks(
-    opened: Opened, columns: Columns, images: Images, streams: Sequence[Stream], tasks: Sequence[Task]
+    opened: Opened, columns: Columns, parts: Sequence[Part], streams: Sequence[Stream], tasks: Sequence[Task]
 ) -> list[str]:
     """How many models, findings and images there are, and how many labels are missing."""
     if not tasks:
@@ -141,11 +141,37 @@ def _describe_tasks(
             "are the label and score columns the right ones?"
         )
     notes = _describe_unlabelled(streams)
+    notes += _describe_absent(parts, streams, tasks)
     models = list(dict.fromkeys(task.model for task in tasks))
     if len(models) > 1:
-        notes.append(f"{len(models)} models are compared on the same images: {quote(models, 4)}.")
+        notes += _describe_models(models, tasks)
     if columns.model == OWN_MODEL and len(models) > 1:
         notes.append("Every fit counts as a model of its own; scores of several seeds are not averaged.")
+    return notes
+
+
+def _describe_absent(parts: Sequence[Part], streams: Sequence[Stream], tasks: Sequence[Task]) -> list[str]:
+    """A note on findings of the file of which nothing can be measured."""
+    asked = dict.fromkeys(part.finding or stream.finding for part in parts for stream in streams)
+    absent = [finding for finding in asked if finding not in {task.finding for task in tasks}]
+    return [f"Caution: {quote(absent)} left out: no image has both a label and a score."] if absent else []
+
+
+def _describe_models(models: Sequence[str], tasks: Sequence[Task]) -> list[str]:
+    """Which models are compared, and whether on all their images: each with the first, finding by finding."""
+    firsts: dict[str, Task] = {}
+    pairs = [(task, firsts.setdefault(task.finding, task)) for task in tasks]
+    if all(np.array_equal(task.rows, first.rows) for task, first in pairs):
+        return [f"{len(models)} models are compared on the same images: {quote(models, 4)}."]
+    notes = [
+        f"{len(models)} models were not scored on the same images: {quote(models, 4)}. Each one's numbers are of "
+        "its own images; differences between models are of those that both have scored."
+    ]
+    apart = [task.model for task, first in pairs if not np.isin(task.rows, first.rows).any()]
+    if apart:
+        notes.append(
+            f"Caution: no image of {quote(list(dict.fromkeys(apart)))} was scored by the first model too."
+        )
     return notes
 
 

@@ -412,3 +412,31 @@ def test_rows_in_another_order_give_the_same_images() -> None:
 )
 def test_every_type_of_column_gives_the_same_table(change: Callable[[pd.DataFrame], object]) -> None:
     assert same(read_scored(change(invent())), read_scored(invent()))
+
+
+def _long(models: str = "AB", findings: tuple[str, ...] = ("Edema",)) -> pd.DataFrame:
+    """Every image by every model for every finding."""
+    parts = [invent().assign(model=model, finding=finding) for finding in findings for model in models]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_models_that_have_scored_other_images_are_not_said_to_have_the_same() -> None:
+    frame = _long()
+    fewer = frame[(frame["model"] == "A") | (frame["image_id"] > "img009")]
+    said = (
+        "2 models were not scored on the same images: 'A', 'B'. Each one's numbers are of its own images; "
+        "differences between models are of those that both have scored."
+    )
+    notes = read_scored(fewer).notes
+    assert said in notes
+    assert not any(note.startswith("Caution: no image of") for note in notes)
+    apart = frame[(frame["model"] == "A") == (frame["image_id"] < "img020")]
+    assert "Caution: no image of 'B' was scored by the first model too." in read_scored(apart).notes
+
+
+def test_a_finding_without_any_label_is_named() -> None:
+    frame = _long("A", ("Edema", "Mass"))
+    frame["y_true"] = frame["y_true"].where(frame["finding"] == "Edema")
+    table = read_scored(frame)
+    assert table.findings == ("Edema",)
+    assert "Caution: 'Mass' left out: no image has both a label and a score." in table.notes
