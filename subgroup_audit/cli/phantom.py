@@ -73,7 +73,10 @@ def _read_design(path: Path | None) -> dict[str, Any]:
 def _write_under_headers(
     write: Any, folder: Path, headers: Path, planted: dict[str, Any], workers: int | None, watcher: Any
 ) -> Any:
-    allowed = ("n_images", "seed", "size", "contrast", "contrast_by_sex", "contrast_by_view", "transfer_syntax")
+    allowed = (
+        *("n_images", "min_images_per_person", "classes", "film_view", "acquisition_spread", "seed", "size"),
+        *("contrast", "contrast_by_sex", "contrast_by_view", "transfer_syntax"),
+    )
     strange = [key for key in planted if key not in allowed]
     if strange:
         raise StudyError(

@@ -258,6 +258,7 @@ class PlannedImage:
     acquired_for: tuple[tuple[float, float, float, float], ...] = ()
     pixel_spacing_mm: float = 0.0
     nih_image: str = ""
+    acquisition_spread: float = 1.0
 
 
 def plan_images(design: PhantomDesign) -> list[PlannedImage]:

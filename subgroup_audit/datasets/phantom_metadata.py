@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from subgroup_audit.datasets.phantom_design import (
+    GROUPS,
+    NORMAL,
     NOT_NORMAL,
     OPACITY,
     PhantomDesign,
@@ -20,7 +22,7 @@ from subgroup_audit.datasets.phantom_design import (
 from subgroup_audit.datasets.phantom_person import ABNORMALITIES
 from subgroup_audit.datasets.phantom_truth import PhantomTruth
 from subgroup_audit.datasets.phantom_writer import Progress, write_plan
-from subgroup_audit.errors import DataError
+from subgroup_audit.errors import DataError, StudyError
 
 _RSNA_SIZE = 1024
 _TABLES = {
@@ -37,9 +39,24 @@ class MetadataPhantom:
 
     Attributes are those of `PhantomDesign` of the same name. Nothing but contrast is planted: prevalence by sex,
     view and age, boxes and images per person are RSNA's own.
+
+    Attributes
+    ----------
+    min_images_per_person : int
+        Persons who have fewer images, of the classes that are drawn, are passed over.
+    classes : tuple of str
+        Classes whose images are drawn.
+    film_view : {"AP", "PA"} or None
+        Every film is drawn in this view, whatever its header says; None: as the header says.
+    acquisition_spread : float
+        How much films differ in position, inspiration and exposure, as a multiple of the usual spread.
     """
 
     n_images: int | None = None
+    min_images_per_person: int = 1
+    classes: tuple[str, ...] = (OPACITY, NOT_NORMAL, NORMAL)
+    film_view: str | None = None
+    acquisition_spread: float = 1.0
     contrast: float = 0.4
     contrast_by_sex: Mapping[str, float] = field(default_factory=lambda: {"F": 1.0, "M": 1.0})
     contrast_by_view: Mapping[str, float] = field(default_factory=lambda: {"AP": 1.0, "PA": 1.0})
@@ -56,6 +73,10 @@ def write_phantom_of_metadata(
     seed: int = 0,
     *,
     size: int = 256,
+    min_images_per_person: int = 1,
+    classes: Sequence[str] = (OPACITY, NOT_NORMAL, NORMAL),
+    film_view: str | None = None,
+    acquisition_spread: float = 1.0,
     contrast: float = 0.4,
     contrast_by_sex: Mapping[str, float] | None = None,
     contrast_by_view: Mapping[str, float] | None = None,
@@ -76,18 +97,32 @@ def write_phantom_of_metadata(
         images than are still wanted, so that persons keep their several images.
     size : int
         Pixels a side. Boxes are RSNA's, on 1024 pixels, scaled to it: at 1024 the label tables are RSNA's own.
+    min_images_per_person : int
+        Persons who have fewer images, of the classes that are drawn, are passed over: a leak needs
+        persons who were filmed again.
+    classes : sequence of str
+        Classes whose images are drawn, of RSNA's three.
+    film_view : {"AP", "PA"}, optional
+        The view in which every film is drawn, whatever its header says: pixels then do not tell the view.
+    acquisition_spread : float
+        Multiple, 0 to 2, of the standard deviations by which position, inspiration and exposure differ from one
+        film to another: the smaller, the more alike are the films of one person.
     contrast, contrast_by_sex, contrast_by_view, transfer_syntax
         As in `PhantomDesign`.
 
     Raises
     ------
     DataError
-        Where a table is absent or lacks a column, or `folder` is not empty.
+        Where a table is absent or lacks a column, no person has enough images, or `folder` is not empty.
     StudyError
         Where a value is out of range, in the words of `PhantomDesign`.
     """
     design = MetadataPhantom(
         n_images=n_images,
+        min_images_per_person=min_images_per_person,
+        classes=tuple(classes),
+        film_view=film_view,
+        acquisition_spread=acquisition_spread,
         contrast=contrast,
         contrast_by_sex=dict(contrast_by_sex or {"F": 1.0, "M": 1.0}),
         contrast_by_view=dict(contrast_by_view or {"AP": 1.0, "PA": 1.0}),
@@ -104,7 +139,7 @@ def plan_of_metadata(metadata_root: Path, design: MetadataPhantom) -> list[Plann
     """The planned images of the chosen persons, in writing order."""
     _check(design)
     tables = {name: _read(metadata_root / name, columns) for name, columns in _TABLES.items()}
-    images = _join(tables)
+    images = _of_persons_filmed_again(_join(tables), design)
     rng = np.random.default_rng([design.seed, 17])
     chosen = _choose_persons(images, design.n_images, rng)
     boxes = _boxes(tables["stage_2_train_labels.csv"], chosen["image_id"], design.size / _RSNA_SIZE)
@@ -131,8 +166,26 @@ def _acquired_alike(plans: list[PlannedImage], rng: np.random.Generator) -> list
 
 def _check(design: MetadataPhantom) -> None:
     """Refuse what `PhantomDesign` would refuse, in its words."""
-    shared = {name: value for name, value in design.__dict__.items() if name != "n_images"}
+    problems = list(_problems(design))
+    if problems:
+        raise StudyError("phantom design:\n" + "\n".join(f"- {problem}" for problem in problems))
+    own = ("n_images", "min_images_per_person", "classes", "film_view", "acquisition_spread")
+    shared = {name: value for name, value in design.__dict__.items() if name not in own}
     PhantomDesign(n_images=1 if design.n_images is None else design.n_images, **shared)
+
+
+def _problems(design: MetadataPhantom) -> Iterator[str]:
+    """What is wrong with the keys that no other phantom has."""
+    fewest, known = design.min_images_per_person, (OPACITY, NOT_NORMAL, NORMAL)
+    if not isinstance(fewest, int) or isinstance(fewest, bool) or fewest < 1:
+        yield f"min_images_per_person must be a whole number of at least 1, not {fewest!r}"
+    if not design.classes or not set(design.classes) <= set(known):
+        yield f"classes must be some of {', '.join(known)}; not {list(design.classes)}"
+    if design.film_view not in (None, *GROUPS["view"]):
+        yield f"film_view must be AP or PA, not {design.film_view!r}"
+    spread = design.acquisition_spread
+    if not isinstance(spread, int | float) or isinstance(spread, bool) or not 0 <= spread <= 2:
+        yield f"acquisition_spread must be a number in [0, 2], not {spread!r}"
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -161,6 +214,19 @@ def _join(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     joined["patient_id"] = joined["nih_image_index"].str[:8]
     joined["person_key"] = joined["patient_id"].where(joined["patient_id"] != "", joined["patientId"])
     return joined.rename(columns={"patientId": "image_id"}).sort_values("image_id", ignore_index=True)
+
+
+def _of_persons_filmed_again(images: pd.DataFrame, design: MetadataPhantom) -> pd.DataFrame:
+    """The images of the design's classes, of persons who have enough of them."""
+    images = images[images["class"].isin(design.classes)]
+    per_person = images.groupby("person_key")["image_id"].transform("size")
+    kept = images[per_person >= design.min_images_per_person]
+    if kept.empty:
+        raise DataError(
+            f"dicom_headers.csv: no person has {design.min_images_per_person} images (min_images_per_person); "
+            f"the most is {per_person.max()}"
+        )
+    return kept
 
 
 def _choose_persons(images: pd.DataFrame, wanted: int | None, rng: np.random.Generator) -> pd.DataFrame:
@@ -208,7 +274,7 @@ def _plan(
         view=view,
         age_years=float(row["PatientAge"]),
         body_sex=row["PatientSex"],
-        film_view=view,
+        film_view=design.film_view or view,
         has_opacity=label,
         label=label,
         class_name=row["class"] if not label else OPACITY,
@@ -221,4 +287,5 @@ def _plan(
         boxes=boxes,
         pixel_spacing_mm=float(row["PixelSpacing"]) * _RSNA_SIZE / design.size,
         nih_image=row["nih_image_index"],
+        acquisition_spread=design.acquisition_spread,
     )

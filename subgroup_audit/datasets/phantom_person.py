@@ -104,26 +104,35 @@ class Acquisition:
     abnormality: str = ""
 
     @classmethod
-    def draw(cls, view: str, rng: np.random.Generator, *, abnormality: str = "") -> Acquisition:
-        """A PA film in deep inspiration, or an AP bedside film ("AP"): larger heart, less air, more lines."""
+    def draw(
+        cls, view: str, rng: np.random.Generator, *, abnormality: str = "", spread: float = 1.0
+    ) -> Acquisition:
+        """A PA film in deep inspiration, or an AP bedside film ("AP"): larger heart, less air, more lines.
+
+        `spread` multiplies the standard deviations: at 0 every film of a view is taken in the same way.
+        """
         bedside = view == "AP"
         enlarged = rng.uniform(1.28, 1.5) if abnormality == "enlarged heart" else 1.0
         has_devices = rng.random() < (0.6 if bedside else 0.05)
+
+        def normal(mean: float, sd: float) -> float:
+            return float(rng.normal(mean, sd * spread))
+
         return cls(
             view=view,
-            inspiration=float(np.clip(rng.normal(0.85 if bedside else 1.0, 0.05), 0.68, 1.1)),
-            heart_scale=enlarged * rng.normal(1.17 if bedside else 1.0, 0.03),
-            mediastinum=rng.normal(1.3 if bedside else 1.0, 0.07),
-            scapula_cm=rng.normal(-2.6 if bedside else 1.6, 0.6),
-            clavicle_cm=rng.normal(-1.5 if bedside else 0.2, 0.5),
-            rotation_degrees=rng.normal(0.0, 2.2 if bedside else 1.1),
-            shift_x=rng.normal(0.0, 1.0 if bedside else 0.5),
-            shift_y=rng.normal(0.6 if bedside else -0.2, 0.9),
-            zoom=float(np.clip(rng.normal(1.12 if bedside else 1.09, 0.04), 0.97, 1.24)),
-            turn_cm=rng.normal(0.0, 0.6 if bedside else 0.25),
-            brightness=rng.normal(0.06 if bedside else 0.0, 0.13),
-            latitude=float(np.clip(rng.normal(1.1 if bedside else 1.0, 0.09), 0.8, 1.35)),
-            photons=float(np.exp(rng.normal(np.log(1.0e5 if bedside else 2.0e5), 0.35))),
+            inspiration=float(np.clip(normal(0.85 if bedside else 1.0, 0.05), 0.68, 1.1)),
+            heart_scale=enlarged * normal(1.17 if bedside else 1.0, 0.03),
+            mediastinum=normal(1.3 if bedside else 1.0, 0.07),
+            scapula_cm=normal(-2.6 if bedside else 1.6, 0.6),
+            clavicle_cm=normal(-1.5 if bedside else 0.2, 0.5),
+            rotation_degrees=normal(0.0, 2.2 if bedside else 1.1),
+            shift_x=normal(0.0, 1.0 if bedside else 0.5),
+            shift_y=normal(0.6 if bedside else -0.2, 0.9),
+            zoom=float(np.clip(normal(1.12 if bedside else 1.09, 0.04), 0.97, 1.24)),
+            turn_cm=normal(0.0, 0.6 if bedside else 0.25),
+            brightness=normal(0.06 if bedside else 0.0, 0.13),
+            latitude=float(np.clip(normal(1.1 if bedside else 1.0, 0.09), 0.8, 1.35)),
+            photons=float(np.exp(normal(np.log(1.0e5 if bedside else 2.0e5), 0.35))),
             shutter_cm=float(rng.uniform(0.3, 2.0)) if rng.random() < 0.3 else 0.0,
             device_seed=int(rng.integers(1, 2**31)) if has_devices else 0,
             abnormality=abnormality,

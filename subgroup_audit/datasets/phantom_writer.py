@@ -181,9 +181,12 @@ def _acquire(plan: PlannedImage, patient: PatientAnatomy, rng: np.random.Generat
     An image without an opacity is acquired for the boxes of another, so that its geometry does not tell the label.
     """
     boxes = plan.boxes or plan.acquired_for
+    draw = partial(
+        Acquisition.draw, plan.film_view, rng, abnormality=plan.abnormality, spread=plan.acquisition_spread
+    )
     if not boxes:
-        return Acquisition.draw(plan.film_view, rng, abnormality=plan.abnormality)
-    tries = [Acquisition.draw(plan.film_view, rng, abnormality=plan.abnormality) for _ in range(8)]
+        return draw()
+    tries = [draw() for _ in range(8)]
     scale = 32 / plan.size
 
     def held(acquisition: Acquisition) -> float:

@@ -17,7 +17,7 @@ import pytest
 from subgroup_audit.datasets.phantom_anatomy import take_film
 from subgroup_audit.datasets.phantom_design import PhantomDesign, PlannedImage, plan_images
 from subgroup_audit.datasets.phantom_metadata import MetadataPhantom, plan_of_metadata, write_phantom_of_metadata
-from subgroup_audit.datasets.phantom_person import PatientAnatomy
+from subgroup_audit.datasets.phantom_person import Acquisition, PatientAnatomy
 from subgroup_audit.datasets.phantom_truth import PhantomTruth, ideal_observer_auc, metadata_auc, summarise
 from subgroup_audit.datasets.phantom_writer import _acquire, write_phantom
 from subgroup_audit.errors import DataError, StudyError
@@ -377,6 +377,34 @@ def test_a_phantom_of_metadata_is_refused_in_the_words_of_a_design(tmp_path):
         write_phantom_of_metadata(tmp_path / "out", tmp_path, 5, size=9)
 
 
+def test_every_wrong_key_that_only_a_phantom_of_metadata_has_is_named(tmp_path):
+    with pytest.raises(StudyError) as problem:
+        write_phantom_of_metadata(
+            tmp_path / "out",
+            tmp_path,
+            min_images_per_person=True,
+            classes=["Opacity"],
+            film_view="LL",
+            acquisition_spread=2.5,
+        )
+    assert str(problem.value) == (
+        "phantom design:\n"
+        "- min_images_per_person must be a whole number of at least 1, not True\n"
+        "- classes must be some of Lung Opacity, No Lung Opacity / Not Normal, Normal; not ['Opacity']\n"
+        "- film_view must be AP or PA, not 'LL'\n"
+        "- acquisition_spread must be a number in [0, 2], not 2.5"
+    )
+
+
+def test_films_without_a_spread_of_acquisition_are_taken_in_one_way():
+    first, second = (Acquisition.draw("AP", np.random.default_rng(seed), spread=0.0) for seed in (1, 2))
+    for name in ("inspiration", "rotation_degrees", "shift_x", "zoom", "brightness", "photons"):
+        assert getattr(first, name) == getattr(second, name)
+    usual = Acquisition.draw("AP", np.random.default_rng(1))
+    half = Acquisition.draw("AP", np.random.default_rng(1), spread=0.5)
+    assert half.shift_x == pytest.approx(usual.shift_x / 2)
+
+
 def test_an_unknown_key_names_the_nearest():
     with pytest.raises(
         StudyError, match=r"^phantom design: unknown key 'prevalance'; did you mean 'prevalence'\?$"
@@ -431,6 +459,28 @@ def test_real_headers_over_phantom_pixels(tmp_path):
         truth.frame["patient_id"].value_counts().to_dict() == whole[truth.frame["patient_id"].unique()].to_dict()
     )
     assert (truth.frame.loc[truth.frame["has_opacity"] == 1, "signal"] > 0.01).all()
+
+
+@pytest.mark.skipif(not RSNA.is_dir(), reason="RSNA metadata (shared/data/rsna) is not here")
+def test_persons_with_fewer_images_of_the_classes_are_passed_over():
+    classes = ("Lung Opacity", "Normal")
+    design = MetadataPhantom(
+        min_images_per_person=8, classes=classes, film_view="PA", acquisition_spread=0.5, size=64
+    )
+    plans = plan_of_metadata(RSNA, design)
+    found = pd.read_csv(RSNA / "stage_2_detailed_class_info.csv").drop_duplicates("patientId")
+    found = found[found["class"].isin(classes)].merge(pd.read_csv(RSNA / "nih_matches.csv").dropna())
+    whole = found["nih_image_index"].str[:8].value_counts()
+    drawn = pd.Series([plan.patient_id for plan in plans]).value_counts()
+    assert drawn.to_dict() == whole[whole >= 8].to_dict()
+    # the header keeps its view, the film is drawn in another
+    assert {plan.view for plan in plans} == {"AP", "PA"}
+    assert {(plan.film_view, plan.acquisition_spread) for plan in plans} == {("PA", 0.5)}
+    with pytest.raises(DataError) as problem:
+        plan_of_metadata(RSNA, MetadataPhantom(min_images_per_person=1000, size=64))
+    assert str(problem.value) == (
+        "dicom_headers.csv: no person has 1000 images (min_images_per_person); the most is 65"
+    )
 
 
 @pytest.mark.skipif(not RSNA.is_dir(), reason="RSNA metadata (shared/data/rsna) is not here")
