@@ -21,7 +21,7 @@ from subgroup_audit.checking.names import (
     plain,
     stem_of,
 )
-from subgroup_audit.checking.opened import quote
+from subgroup_audit.checking.opened import count, quote
 from subgroup_audit.errors import TableError, nearest
 
 NONE = "none"
@@ -315,9 +315,9 @@ class _Chooser:
             scores = [by_name[label.name] for label in labels]
         if len(labels) != len(scores):
             raise TableError(
-                f"{self.origin}: {len(labels)} label columns and {len(scores)} score columns do not match. "
-                "Give one --score for each --label, in the same order, or as FINDING:COLUMN in both. "
-                "Several models of several findings need a long file: one row per image and model, --model COLUMN"
+                f"{self.origin}: {count(len(labels), 'label column')} and {count(len(scores), 'score column')} "
+                "do not match. Give one --score for each --label, in the same order, or as FINDING:COLUMN in "
+                "both. Several models of several findings need a long file: one row per image and model, --model COLUMN"
             )
         return tuple(
             Pair(_finding_name(label), label.column, (Named(SINGLE_MODEL, score.column),))

@@ -157,6 +157,8 @@ def test_labels_and_scores_that_do_not_match_are_refused() -> None:
         "order, or as FINDING:COLUMN in both. Several models of several findings need a long file: one row per "
         "image and model, --model COLUMN"
     )
+    one = refuse(names, label=("a", "b"), score=("p1",))
+    assert one.startswith("a.csv: 2 label columns and 1 score column do not match. ")
     assert refuse(names, label=("a", "b")).startswith("a.csv: which columns are the scores of 'a', 'b'? Give one")
 
 
