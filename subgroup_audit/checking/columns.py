@@ -317,7 +317,8 @@ class _Chooser:
             raise TableError(
                 f"{self.origin}: {count(len(labels), 'label column')} and {count(len(scores), 'score column')} "
                 "do not match. Give one --score for each --label, in the same order, or as FINDING:COLUMN in "
-                "both. Several models of several findings need a long file: one row per image and model, --model COLUMN"
+                "both. Several models of several findings need a long file: one row per image and model, "
+                "--model COLUMN"
             )
         return tuple(
             Pair(_finding_name(label), label.column, (Named(SINGLE_MODEL, score.column),))
