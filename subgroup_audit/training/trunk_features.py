@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -76,13 +77,19 @@ def trunk_features(
         return _compute(network, feed, compute, rows, batch_size, on_batch)
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=120)) as kept:
+        with closing(sqlite3.connect(path if _is_writable(folder) else ":memory:", timeout=120)) as kept:
             found = _complete(kept, names, compute_rows, chunk=_CHUNK_BATCHES * batch_size, first=first)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: kept features cannot be used ({error}); delete this file") from error
     joined = np.frombuffer(b"".join(found[name] for name in names), dtype=np.float32)
     return torch.from_numpy(joined.reshape(len(names), -1).copy()).to(compute.device)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether features can be kept in a folder; in a cache that is only read they are computed and not kept."""
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return os.access(folder, os.W_OK)
 
 
 def _complete(

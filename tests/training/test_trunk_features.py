@@ -92,6 +92,20 @@ def test_other_weights_have_other_features(make_data: Callable[..., Any], tmp_pa
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_cache_that_is_only_read_keeps_none_and_changes_no_bit(
+    make_data: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, folder = make_data(), tmp_path / "cache" / "features"
+    expected = ask(data, [5, 7, 2], tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    torch.testing.assert_close(ask(data, [5, 7, 2], folder), expected, rtol=0, atol=0)
+    assert not folder.exists()
+
+
 def test_a_damaged_file_is_named(make_data: Callable[..., Any], tmp_path: Path) -> None:
     data = make_data()
     ask(data, [0], tmp_path)
