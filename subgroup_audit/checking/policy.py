@@ -91,8 +91,8 @@ class Policy(Part):
     n_resamples: Annotated[int | None, Field(ge=100, le=100_000)] = None
     seed: Annotated[int | None, Field(ge=0)] = None
     min_persons: Annotated[int | None, Field(ge=1, description="a group with fewer is not estimable")] = None
-    min_positive: Annotated[int | None, Field(ge=1, description="positive persons that a group needs")] = None
-    min_negative: Annotated[int | None, Field(ge=1, description="negative persons that a group needs")] = None
+    min_positive: Annotated[int | None, Field(ge=1, description="positive images that a group needs")] = None
+    min_negative: Annotated[int | None, Field(ge=1, description="negative images that a group needs")] = None
     suppress_below: Annotated[
         int | None, Field(ge=2, le=1000, description="smaller counts, and what would reveal them, are hidden")
     ] = None
