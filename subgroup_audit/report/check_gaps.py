@@ -54,7 +54,7 @@ def check_forests(result: CheckResult) -> list[CheckForest]:
 def _forest(rows: pd.DataFrame, metric: str) -> CheckForest:
     margins = tuple(sorted({float(value) for value in rows["margin"]}))
     values = [value for name in ("estimate", "low", "high") for value in rows[name]]
-    axis = difference_axis(values, max(margins))
+    axis = difference_axis(values, max(margins), rows["estimate"])
     names = [name for name in ("model", "finding", "threshold_rule") if rows[name].nunique() > 1]
     shown = clearest(rows)[:MAX_ROWS]
     gaps = tuple(_gap(row, axis, names) for row in shown)

@@ -115,7 +115,7 @@ def forests(result: ComparisonResult) -> list[DifferenceForest]:
     tested = result.judged
     margin = float(result.settings["margin"])
     values = [value for name in ("estimate", "low", "high") for value in tested[name]]
-    axis = difference_axis(values, margin)
+    axis = difference_axis(values, margin, tested["estimate"])
     names = varying(result.differences)
     found = []
     for kind in TESTED_KINDS:

@@ -148,7 +148,7 @@ def forest(contrasts: pd.DataFrame, kind: str, study: Study) -> Forest:
     margin = margin_of(tested, study)
     chosen = ranked(contrasts[contrasts["kind"] == kind])
     limits = pd.concat([tested[name].abs() for name in ("estimate", "low", "high")])
-    axis = difference_axis(limits.tolist(), margin)
+    axis = difference_axis(limits.tolist(), margin, tested["estimate"])
     names = varying(contrasts)
     rows = tuple(_gap_row(row, axis, names) for row in rows_of(chosen.head(MAX_ROWS)))
     return Forest(kind, rows, len(chosen), axis, margin, (axis.place(-margin), axis.place(margin)))

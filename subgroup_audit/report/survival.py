@@ -27,7 +27,12 @@ COMPARISON = ("finding", "model", "recipe", "train_cohort", "test_group", "other
 
 @dataclass(frozen=True)
 class Way:
-    """One estimate of the gap, with its places on the axis in percent; None where there is no estimate."""
+    """One estimate of the gap, with its places on the axis in percent; None where there is no estimate.
+
+    Attributes
+    ----------
+    is_cut, is_off_scale : whether the interval, and the estimate itself, lie beyond the axis, as an xAUC gap may
+    """
 
     row: dict[str, Any]
     label: str
@@ -39,6 +44,7 @@ class Way:
     bootstrap_low_at: float | None
     bootstrap_high_at: float | None
     is_cut: bool
+    is_off_scale: bool = False
 
     @property
     def is_another_question(self) -> bool:
@@ -78,7 +84,7 @@ def survival(case_mix: pd.DataFrame | None, margin: float) -> Survival | None:
     margin = float(stored.iloc[0]) if len(stored) else margin
     gaps = case_mix[case_mix["adjustment"] != XAUC]
     limits = pd.concat([gaps[name].abs() for name in ("estimate", "low", "high")])
-    axis = difference_axis(limits.tolist(), margin)
+    axis = difference_axis(limits.tolist(), margin, gaps["estimate"])
     groups = by_importance(case_mix)
     names = varying(case_mix)
     drawn = tuple(_comparison(rows, axis, names) for rows in groups[:MAX_COMPARISONS])
@@ -176,6 +182,7 @@ def _way(row: dict[str, Any], axis: Axis) -> Way:
         bootstrap_low_at=place("bootstrap_low"),
         bootstrap_high_at=place("bootstrap_high"),
         is_cut=any(end < axis.low or end > axis.high for end in ends),
+        is_off_scale=any(axis.cuts(row["estimate"], row["estimate"])),
     )
 
 
