@@ -21,7 +21,7 @@ from subgroup_audit.schema import UNKNOWN, AuditResult, CohortManifest, Predicti
 from subgroup_audit.stats import PersonDraws
 from subgroup_audit.study import Study
 
-VERSION = 4
+VERSION = 5
 
 
 def audit_predictions(

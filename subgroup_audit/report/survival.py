@@ -75,6 +75,11 @@ class Survival:
     sentence: str
     held: str
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether an interval goes on beyond the scale."""
+        return any(way.is_cut for comparison in self.comparisons for way in comparison.ways)
+
 
 def survival(case_mix: pd.DataFrame | None, margin: float) -> Survival | None:
     """The comparisons ready to be drawn; None where a run holds none."""
