@@ -138,6 +138,18 @@ split: {train: 0.5, val: 0.1, test: 0.2}
             ("models: [resnet18]", "models: [resnet18]\nseeds: [4294967296]"),
             "s.yaml:9: seeds.0: must be less than or equal to 4294967295; it is 4294967296",
         ),
+        (
+            ("models: [resnet18]", "models: [resnet18]\nrecipes: {default: {epochs: yes}}"),
+            "s.yaml:9: recipes.default.epochs: must be a number, not true",
+        ),
+        (
+            ("models: [resnet18]", "models: [resnet18]\nrecipes: {default: {clip_norm: off}}"),
+            "s.yaml:9: recipes.default.clip_norm: must be a number, not false",
+        ),
+        (
+            ("models: [resnet18]", "models: [resnet18]\nrecipes: {default: {learning_rate: .inf}}"),
+            "s.yaml:9: recipes.default.learning_rate: must be a finite number; it is inf",
+        ),
     ],
 )
 def test_each_rule_says_its_sentence(tmp_path: Path, change: tuple[str, str], said: str) -> None:

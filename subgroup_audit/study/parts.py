@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -28,4 +28,13 @@ ValueName = Annotated[str, BeforeValidator(_value_text)]
 class Part(BaseModel):
     """Base of every part of a study: frozen, and a key that is not declared is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads `yes`, `on` and `true` alike: where a number is asked for, that would silently be 1."""
+        asked = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and asked in (int, float, int | None, float | None):
+            raise ValueError(f"must be a number, not {str(value).lower()}")
+        return value
