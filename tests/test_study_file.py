@@ -49,6 +49,17 @@ def test_short_forms_are_read(tmp_path: Path) -> None:
     assert study.fit_combinations() == [("all", "resnet18", "default", 0), ("F", "resnet18", "default", 0)]
 
 
+def test_a_reference_of_truth_values_and_numbers_is_its_cohort_s_value(tmp_path: Path) -> None:
+    cohorts = "  yes: {smoker: true}\n  no: {smoker: false}\n  low: {grade: 3.0}\n  high: {grade: 4}"
+    text = GOOD.replace("  all:\n  F: {sex: F}", cohorts) + "analysis: {reference: {smoker: false, grade: 3}}\n"
+    assert load_study(
+        _write(tmp_path, text.replace("yes:", "'yes':").replace("no:", "'no':"))
+    ).analysis.reference == {
+        "smoker": "false",
+        "grade": "3",
+    }
+
+
 def test_every_problem_is_named_at_once_with_its_line(tmp_path: Path) -> None:
     text = """\
 study: bad

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from subgroup_audit.study.parts import Part
+from subgroup_audit.study.parts import Part, ValueName
 
 
 class Analysis(Part):
@@ -19,7 +19,7 @@ class Analysis(Part):
         ),
     ] = ("generalization_gap", "subgroup_gap", "transfer_gap")
     reference: Annotated[
-        dict[str, str],
+        dict[str, ValueName],
         Field(
             description="attribute: reference value, the subtrahend of subgroup gaps; absent: the value with most images"
         ),

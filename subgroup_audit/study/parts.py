@@ -16,9 +16,11 @@ AttributeValue = str | int | float | bool
 
 
 def _value_text(value: Any) -> Any:
-    """A value that names a share, as text: YAML reads `label: {1: 0.5, 0: 0.5}` with numbers for keys."""
+    """The name of a value as cohorts write it: YAML reads `label: {1: 0.5, 0: 0.5}` with numbers for keys."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return str(value) if isinstance(value, (int, float)) else value
 
 
