@@ -15,7 +15,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 AttributeValue = str | int | float | bool
 
 
-def _value_text(value: Any) -> Any:
+def value_name(value: Any) -> Any:
     """The name of a value as cohorts write it: YAML reads `label: {1: 0.5, 0: 0.5}` with numbers for keys."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -24,7 +24,7 @@ def _value_text(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-ValueName = Annotated[str, BeforeValidator(_value_text)]
+ValueName = Annotated[str, BeforeValidator(value_name)]
 
 
 class Part(BaseModel):

@@ -12,7 +12,7 @@ from subgroup_audit.errors import nearest
 from subgroup_audit.study.analysis import Analysis, Reference
 from subgroup_audit.study.data import Balance, Cohort, Data, FindingRule, Rule, Split
 from subgroup_audit.study.fits import Fits, Model, Recipe
-from subgroup_audit.study.parts import Name, Part
+from subgroup_audit.study.parts import Name, Part, value_name
 
 
 class Study(Part):
@@ -222,7 +222,9 @@ def _unknown_references(study: Study) -> list[str]:
 def _cohort_values(study: Study, attribute: str) -> list[str]:
     """Every value of an attribute that a cohort asks for."""
     wanted = [cohort.where[attribute] for cohort in study.cohorts.values() if attribute in cohort.where]
-    return sorted({str(value) for some in wanted for value in (some if isinstance(some, tuple) else (some,))})
+    return sorted(
+        {str(value_name(value)) for some in wanted for value in (some if isinstance(some, tuple) else (some,))}
+    )
 
 
 def unknown_names(known: Mapping[str, Iterable[str]], mentions: Mapping[str, Any]) -> list[str]:
