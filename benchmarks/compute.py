@@ -19,7 +19,17 @@ from pathlib import Path
 
 from turns import Effort, Figure, Figures, per_cpu_second, per_second, take_turns
 
-NETWORKS = ("resnet18", "resnet50", "densenet121", "mobilenetv3_large_100", "convnext_atto")
+NETWORKS = (
+    ("resnet18", 224),
+    ("resnet50", 224),
+    ("densenet121", 224),
+    ("resnet18", 128),
+    ("resnet50", 128),
+    ("densenet121", 128),
+    ("mobilenetv3_large_100", 128),
+    ("convnext_atto", 128),
+)
+"""Architectures, and the sizes of their images; 224 px is what recipes use where they say nothing."""
 UNIT = "images/s of CPU, one thread"
 CLOCK = "images/s by the clock"
 
@@ -57,11 +67,11 @@ def measure(effort: Effort) -> Figures:
             "plain": Way("resnet18", is_worker=False, choice="fp32 contiguous", size=32, batch=4, steps=1),
         }
         turns = take_turns({name: clocked(way, make_work(way)[1]) for name, way in ways.items()}, 1)
-        return {"resnet18": turns.figure("ours", "plain", UNIT)}
+        return {"resnet18_128_thread": turns.figure("ours", "plain", UNIT)}
     rounds = effort.rounds(7)
     found: Figures = {}
-    for name in NETWORKS:
-        found |= measure_training(name, rounds)
+    for architecture, size in NETWORKS:
+        found |= measure_training(architecture, size, rounds)
     memory = {
         "ours": Way("resnet18", is_worker=True, choice="fp32 channels_last"),
         "plain": Way("resnet18", is_worker=False, choice="fp32 channels_last"),
@@ -76,10 +86,11 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def measure_training(architecture: str, rounds: int) -> Figures:
+def measure_training(architecture: str, size: int, rounds: int) -> Figures:
     """Our workers on all cores against one plain fit on all cores, and one thread of each."""
     cores = count_cores()
-    one = plain_and_ours(architecture)
+    steps = 2 if size < 224 else 1
+    one = {name: replace(way, size=size, steps=steps) for name, way in plain_and_ours(architecture).items()}
     ways = {f"ours {i}": one["ours"] for i in range(cores)}
     ways |= {"plain": one["plain"], "plain on all": replace(one["plain"], threads=cores)}
     n_images = one["ours"].n_images
@@ -96,8 +107,8 @@ def measure_training(architecture: str, rounds: int) -> Figures:
         )
     whole, thread = turns.figure("ours on all", "plain on all", CLOCK), turns.figure("ours", "plain", UNIT)
     return {
-        architecture: Figure(whole.value, f"{whole.detail}, {cores} cores; {names['ours 0']}"),
-        f"{architecture}_thread": Figure(thread.value, f"{thread.detail}; {names['ours 0']}"),
+        f"{architecture}_{size}": Figure(whole.value, f"{whole.detail}, {cores} cores; {names['ours 0']}"),
+        f"{architecture}_{size}_thread": Figure(thread.value, f"{thread.detail}; {names['ours 0']}"),
     }
 
 
@@ -118,22 +129,53 @@ def compare(ways: dict[str, Way], rounds: int) -> Figure:
 
 
 def measure_side_by_side(rounds: int) -> Figure:
-    """A fit with one thread on every core, against one fit with a thread on every core, by the clock."""
+    """Whole fits: one with one thread on every core, against one after the other with a thread a core."""
     cores = count_cores()
-    ways = {f"alone {i}": Way("resnet18", is_worker=True, choice="probed") for i in range(cores)}
-    ways["together"] = Way("resnet18", is_worker=True, choice="probed", threads=cores)
-    n_images = ways["together"].n_images
-    with serving(ways) as (ends, names):
-        alone = [end for name, end in ends.items() if name != "together"]
+    context = multiprocessing.get_context("spawn")
+    ends: list[Connection] = []
+    processes = []
+    with tempfile.TemporaryDirectory() as cache:
+        for threads in (*[1] * cores, cores):
+            ours, theirs = context.Pipe()
+            ends.append(ours)
+            processes.append(context.Process(target=serve_fits, args=(theirs, threads, cache), daemon=True))
+            processes[-1].start()
+        for end in ends:
+            end.recv()
         turns = take_turns(
             {
-                "alone": lambda: per_second(cores * n_images, lambda: ask(alone)),
-                "together": lambda: per_second(n_images, lambda: ask([ends["together"]])),
+                "alone": lambda: per_second(60 * cores, lambda: ask(ends[:-1])),
+                "together": lambda: per_second(60, lambda: ask(ends[-1:])),
             },
             rounds,
         )
-    ratio = turns.figure("alone", "together", f"{CLOCK}, {cores} cores, ResNet-18 at 128 px")
-    return Figure(ratio.value, f"{ratio.detail}; {names['alone 0']}, and {names['together']}")
+        for end, process in zip(ends, processes, strict=True):
+            end.send("stop")
+            process.join(timeout=30)
+    return turns.figure("alone", "together", f"fits a minute by the clock, {cores} cores, ResNet-18 at 128 px")
+
+
+def serve_fits(connection: Connection, threads: int, cache: str) -> None:
+    """The life of a worker that fits the same small cohort whenever it is asked."""
+    from feeding import ArrayPixels
+    from fits import draw_cohorts
+
+    from subgroup_audit.study import Model, Recipe
+    from subgroup_audit.training import FitSpec, run_fit, use_threads
+
+    use_threads(threads)
+    pixels, (cohort, *_) = ArrayPixels(400, 144), draw_cohorts(400)
+    spec = FitSpec("0", "c", "m", Model(architecture="resnet18"), "r", Recipe(image_size=128, epochs=2), 0, ("x",))
+
+    def fit() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            run_fit(spec, cohort, cohort, pixels, device="cpu", folder=Path(folder), cache=Path(cache))
+
+    fit()
+    connection.send("ready")
+    while connection.recv() == "go":
+        fit()
+        connection.send(1.0)
 
 
 @contextmanager
