@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from subgroup_audit.report.cohort_figures import FlowColumn
 from subgroup_audit.report.composition import Composition
 from subgroup_audit.report.contents import RunContents, distinct, isolated, rows_of
 from subgroup_audit.report.controls import ControlFigure, ControlPart
@@ -30,6 +31,7 @@ Row = Mapping[str, Any]
 
 # The first sentences, with the words that differ from run to run in braces.
 SENTENCES: Mapping[str, str] = {
+    "flow": "How the images became cohorts: what was left out at each step, and why.",
     "matrix": (
         "AUC on test persons with {level} intervals. Rows: the cohort that the model was trained on. Columns: the "
         "group that it was tested on."
@@ -78,6 +80,10 @@ SENTENCES: Mapping[str, str] = {
     "curves": (
         "AUC, accuracy and loss by epoch, one panel per cohort and model, one thin line per seed. Panels of one "
         "measure share their scale."
+    ),
+    "samples": (
+        "Chosen without regard to their looks, to see what the models saw: markers, cropping, inversion, "
+        "rotation, devices. They are not typical cases."
     ),
 }
 VERDICT_MARKS = (
@@ -136,6 +142,35 @@ def _rest(total: int, drawn: int, table: str, noun: str) -> str:
 def _fit(finding: str, model: str, recipe: str, contents: RunContents) -> str:
     named = f"{isolated(finding)}, {isolated(model)}"
     return f"{named}, {isolated(recipe)}" if len(contents.study.recipes) > 1 else named
+
+
+def flow_caption(columns: Sequence[FlowColumn], which: str = "") -> str:
+    """Of the flow; `which` says what of several figures this is."""
+    first = next((step for column in columns for step in column.steps if step.left_images is not None), None)
+    counted = "" if first is None else f"n: {plural(first.left_images, 'image')} at the start"
+    if first is not None and first.left_patients is not None:
+        counted += f", of {plural(first.left_patients, 'person')}"
+    has_splits = any(column.splits for column in columns)
+    return _joined(
+        sentence("flow"),
+        f"{counted}." if counted else "",
+        "Boxes: what is left. Beside the arrows: what was left out, and of how many persons.",
+        "Shaded: the splits." if has_splits else "",
+        "Cohorts may share images, and a person's images may be left out for several reasons, so numbers need "
+        "not add up across boxes.",
+        which,
+    )
+
+
+def samples_caption(n_shown: int, n_stored: int, which: str = "") -> str:
+    """Of the sample radiographs; `which` says what of several figures this is."""
+    shown = f"{count(n_shown)} of the {plural(n_stored, 'radiograph')} that the run stores as samples"
+    return _joined(
+        "Sample radiographs by cohort and label.",
+        sentence("samples"),
+        f"n: {shown if n_shown < n_stored else plural(n_shown, 'radiograph')}.",
+        which,
+    )
 
 
 def matrix_caption(panel: MatrixPanel, contents: RunContents) -> str:
@@ -339,14 +374,17 @@ def encoding_caption(found: Probes, n_drawn: int) -> str:
     )
 
 
-def saliency_caption(key: tuple[str, str, str], cells: pd.DataFrame, contents: RunContents) -> str:
-    """Of mean heat maps."""
+def saliency_caption(
+    key: tuple[str, str, str], cells: pd.DataFrame, contents: RunContents, which: str = ""
+) -> str:
+    """Of mean heat maps; `which` says what of several figures this is."""
     return _joined(
         f"{_fit(*key, contents)}.",
         sentence("saliency", n_most=count(cells["n_images"].max())),
         "HiResCAM, averaged over images and seeds, over the mean radiograph of the same images; n below each: "
-        "images. The scale is heat, times an even spread. A mean map has no interval.",
+        "images and persons. The scale is heat, times an even spread. A mean map has no interval.",
         _seeds(rows_of(cells)),
+        which,
     )
 
 

@@ -170,17 +170,23 @@ def _picture(found: HeatMaps, row: Mapping[str, Any] | None, most: float) -> Hea
 
 def overlay_uri(picture: NDArray[np.uint8], heat: Floats) -> str:
     """The picture with heat from 0 to 1 laid over it, as a JPEG inside a data URI."""
-    grey = np.asarray(Image.fromarray(picture).resize((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BILINEAR))
-    fine = Image.fromarray(np.clip(heat, 0.0, 1.0).astype(np.float32)).resize(
-        (SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BILINEAR
-    )
-    share = np.clip(np.asarray(fine, dtype=np.float64), 0.0, 1.0)[:, :, None]
-    colour, opacity = COLD + (HOT - COLD) * share, 0.8 * share
-    mixed = (1.0 - opacity) * grey[:, :, None] + opacity * colour
     buffer = io.BytesIO()
-    image = Image.fromarray(np.rint(mixed).astype(np.uint8))
+    image = Image.fromarray(overlay(picture, heat, SHOWN_SIDE))
     image.save(buffer, format="JPEG", quality=80, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def overlay(picture: NDArray[np.uint8], heat: Floats, side: int | None) -> NDArray[np.uint8]:
+    """The picture with heat from 0 to 1 laid over it, in colours and `side` dots wide and high; None: as it is."""
+    ground = Image.fromarray(picture)
+    fine = Image.fromarray(np.clip(heat, 0.0, 1.0).astype(np.float32))
+    if side is not None:
+        ground = ground.resize((side, side), Image.Resampling.BILINEAR)
+        fine = fine.resize((side, side), Image.Resampling.BILINEAR)
+    grey = np.asarray(ground)[:, :, None]
+    share = np.clip(np.asarray(fine, dtype=np.float64), 0.0, 1.0)[:, :, None]
+    colour, opacity = COLD + (HOT - COLD) * share, 0.8 * share
+    return np.asarray(np.rint((1.0 - opacity) * grey + opacity * colour), dtype=np.uint8)
 
 
 def _error_groups(found: HeatMaps) -> tuple[ErrorGroup, ...]:

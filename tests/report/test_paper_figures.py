@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pytest
+from fabricated import fabricated_flow, fabricated_samples
+from made_up_looks import made_up_looks
 
 from subgroup_audit.cli.report import JOURNALS
 from subgroup_audit.errors import ReportError
@@ -23,6 +26,7 @@ from subgroup_audit.report.paper_figures import (
     write_figures,
 )
 from subgroup_audit.report.paper_figures.style import MM_PER_INCH, style_of
+from subgroup_audit.study import Study
 
 SMALLEST_LETTER = 6.0
 # Boxes of letters hold room above and below them, px at 100 dpi.
@@ -67,9 +71,38 @@ def _undrawn(axes: Any) -> Iterator[Any]:
                 yield from (tick.label1, tick.label2)
 
 
+@pytest.fixture(scope="module")
+def looked(contents: RunContents) -> RunContents:
+    """Heat maps alone."""
+    return RunContents(study=contents.study, saliency=made_up_looks(contents.study, np.random.default_rng(1)))
+
+
+@pytest.fixture(scope="module")
+def crowded(hostile: RunContents) -> RunContents:
+    """Flow, samples and heat maps of more cohorts than a page holds, one with a name that tries to be markup."""
+    names = [*list(hostile.study.cohorts)[:2], *(f"Hospital {place}" for place in range(9))]
+    spec = {**hostile.study.model_dump(mode="json", by_alias=True, exclude_unset=True), "test_on": names}
+    study = Study.model_validate({**spec, "cohorts": {name: {} for name in names}, "reference": []})
+    rng = np.random.default_rng(2)
+    return RunContents(
+        study=study,
+        flow=fabricated_flow(study),
+        samples=fabricated_samples(study, rng),
+        saliency=made_up_looks(study, rng),
+    )
+
+
 @pytest.mark.filterwarnings("ignore:Glyph")
 @pytest.mark.parametrize(
-    ("name", "journal"), [("contents", "one-column"), ("contents", "two-column"), ("hostile", "one-column")]
+    ("name", "journal"),
+    [
+        ("contents", "one-column"),
+        ("contents", "two-column"),
+        ("hostile", "one-column"),
+        ("looked", "one-column"),
+        ("crowded", "one-column"),
+        ("crowded", "two-column"),
+    ],
 )
 def test_no_word_is_cut_covered_or_too_small(name: str, journal: str, request: pytest.FixtureRequest) -> None:
     layout = LAYOUTS[journal]

@@ -7,27 +7,30 @@ draws at `layout.width`, its words in `captions.py`, and a line here:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from subgroup_audit.errors import ReportError, nearest
 from subgroup_audit.report import captions
+from subgroup_audit.report.cohort_figures import flow_columns
 from subgroup_audit.report.composition import composition
-from subgroup_audit.report.contents import RunContents, distinct, isolated
+from subgroup_audit.report.contents import HeatMaps, RunContents, distinct, isolated
 from subgroup_audit.report.controls import controls
 from subgroup_audit.report.curves import curve_panels
 from subgroup_audit.report.encoding import probes
-from subgroup_audit.report.gaps import dumbbell, forest
+from subgroup_audit.report.gaps import TESTED_KINDS, dumbbell, forest
 from subgroup_audit.report.love_plot import love_plot
 from subgroup_audit.report.matrix import matrix_panels, panel_names
 from subgroup_audit.report.numerals import listed, plural
 from subgroup_audit.report.paper_figures.composition import composition_figure
 from subgroup_audit.report.paper_figures.controls import dots_figure, inflation_figure
 from subgroup_audit.report.paper_figures.curves import curves_figure
+from subgroup_audit.report.paper_figures.flow import flow_figure, flow_pages
 from subgroup_audit.report.paper_figures.gaps import AROUND, dumbbell_figure, forest_figure
-from subgroup_audit.report.paper_figures.looks import MAX_BLOCKS, heat_figure, probes_figure
+from subgroup_audit.report.paper_figures.heat import heat_figure, heat_pages
+from subgroup_audit.report.paper_figures.looks import MAX_BLOCKS, probes_figure
 from subgroup_audit.report.paper_figures.love_plot import drawable, love_figure
 from subgroup_audit.report.paper_figures.matrix import matrix_figure
 from subgroup_audit.report.paper_figures.panels import in_pages
@@ -38,6 +41,7 @@ from subgroup_audit.report.paper_figures.performance import (
     first_panels,
 )
 from subgroup_audit.report.paper_figures.rows import rows_that_fit
+from subgroup_audit.report.paper_figures.samples import n_shown, sample_pages, samples_figure
 from subgroup_audit.report.paper_figures.seed_spread import seed_spread_figure
 from subgroup_audit.report.paper_figures.style import EVERY_COHORT, ONE_COLUMN, Layout, file_name
 from subgroup_audit.report.paper_figures.survival import survival_figure, that_fit
@@ -77,7 +81,8 @@ def figure_makers(contents: RunContents, layout: Layout = ONE_COLUMN) -> dict[st
     ReportError : the layout asks for a training cohort that the run has not
     """
     asked = contents.study.figures
-    makers = _audit_makers(contents, layout)
+    makers = _flow_makers(contents, layout) if "flow" in asked else {}
+    makers |= _audit_makers(contents, layout)
     if "performance" in asked:
         makers |= _performance_makers(contents, layout)
     love = love_plot(contents.differences, contents.study)
@@ -94,6 +99,39 @@ def figure_makers(contents: RunContents, layout: Layout = ONE_COLUMN) -> dict[st
         panels = curve_panels(contents.history, contents.study)
         words = captions.curves_caption(panels, contents)
         makers["curves"] = PaperFigure(partial(curves_figure, panels, layout), words)
+    return makers | (_sample_makers(contents, layout) if "samples" in asked else {})
+
+
+def _numbered(name: str, number: int) -> str:
+    """A file's name where a figure goes on in others: the first has no number."""
+    return f"{name}_{number}" if number > 1 else name
+
+
+def _which(number: int, pages: Sequence[Any], words: str = "") -> str:
+    """Which of several figures this is; '' where it is the only one."""
+    return f"Figure {number} of {len(pages)}{words}." if len(pages) > 1 else ""
+
+
+def _flow_makers(contents: RunContents, layout: Layout) -> dict[str, PaperFigure]:
+    """The flow, numbered where its cohorts need more figures than one."""
+    if contents.flow is None or not len(contents.flow):
+        return {}
+    columns = flow_columns(contents.flow, contents.study)
+    pages = flow_pages(columns, layout)
+    makers: dict[str, PaperFigure] = {}
+    for number, page in enumerate(pages, 1):
+        words = captions.flow_caption(columns, _which(number, pages))
+        makers[_numbered("flow", number)] = PaperFigure(partial(flow_figure, page, layout), words)
+    return makers
+
+
+def _sample_makers(contents: RunContents, layout: Layout) -> dict[str, PaperFigure]:
+    """The sample radiographs, numbered where they need more figures than one."""
+    pages = sample_pages(contents.samples, layout)
+    shown, makers = n_shown(pages), dict[str, PaperFigure]()
+    for number, page in enumerate(pages, 1):
+        words = captions.samples_caption(shown, len(contents.samples), _which(number, pages))
+        makers[_numbered("samples", number)] = PaperFigure(partial(samples_figure, page, layout), words)
     return makers
 
 
@@ -184,7 +222,7 @@ def _gap_makers(contents: RunContents, layout: Layout) -> dict[str, PaperFigure]
     makers: dict[str, PaperFigure] = {}
     if result is None:
         return makers
-    for kind in ("subgroup_gap", "transfer_gap"):
+    for kind in TESTED_KINDS:
         gaps = forest(result.contrasts, kind, study)
         if gaps.rows:
             words = captions.forest_caption(gaps, rows_that_fit(layout, AROUND), contents)
@@ -217,9 +255,9 @@ def _waterfall_makers(panel: WaterfallPanel, levels: Waterfalls, layout: Layout)
     pages = in_pages(panel.waterfalls, max(len(one.stages) for one in panel.waterfalls), layout)
     makers: dict[str, PaperFigure] = {}
     for number, page in enumerate(pages, 1):
-        name = f"waterfall_{file_name(panel.name)}" + (f"_{number}" if number > 1 else "")
+        name = _numbered(f"waterfall_{file_name(panel.name)}", number)
         cohorts = listed([isolated(one.train_cohort) for one in page])
-        which = f"Figure {number} of {len(pages)}: trained on {cohorts}." if len(pages) > 1 else ""
+        which = _which(number, pages, f": trained on {cohorts}")
         part = replace(panel, waterfalls=page)
         words = captions.waterfall_caption(part, levels, which)
         makers[name] = PaperFigure(partial(waterfall_figure, part, levels, layout), words)
@@ -234,7 +272,20 @@ def _looks_makers(contents: RunContents, layout: Layout) -> dict[str, PaperFigur
         makers["encoding"] = PaperFigure(partial(probes_figure, probed, layout), words)
     if seen is not None:
         for key in panel_keys(seen.cells)[:MAX_PANELS]:
-            name = f"saliency_{file_name(' '.join(key))}"
-            words = captions.saliency_caption(key, panel_cells(seen.cells, key), contents)
-            makers[name] = PaperFigure(partial(heat_figure, seen, key, contents.study, layout), words)
+            makers |= _heat_makers(seen, key, contents, layout)
+    return makers
+
+
+def _heat_makers(
+    seen: HeatMaps, key: tuple[str, str, str], contents: RunContents, layout: Layout
+) -> dict[str, PaperFigure]:
+    """The heat maps of one model, numbered where its training cohorts need more figures than one."""
+    pages, cells = heat_pages(seen, key, contents.study, layout), panel_cells(seen.cells, key)
+    makers: dict[str, PaperFigure] = {}
+    for number, page in enumerate(pages, 1):
+        cohorts = listed([isolated(cohort) for cohort in page.cohorts])
+        which = _which(number, pages, f": trained on {cohorts}")
+        words = captions.saliency_caption(key, cells, contents, which)
+        name = _numbered(f"saliency_{file_name(' '.join(key))}", number)
+        makers[name] = PaperFigure(partial(heat_figure, page), words)
     return makers
