@@ -156,8 +156,7 @@ def flow_caption(columns: Sequence[FlowColumn], which: str = "") -> str:
         f"{counted}." if counted else "",
         "Boxes: what is left. Beside the arrows: what was left out, and of how many persons.",
         "Shaded: the splits." if has_splits else "",
-        "Cohorts may share images, and a person's images may be left out for several reasons, so numbers need "
-        "not add up across boxes.",
+        "Persons need not add up, since one may keep some images and lose others. Cohorts may share images.",
         which,
     )
 
