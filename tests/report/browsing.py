@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,9 +58,13 @@ def scroll_through(page: Any) -> None:
     for top in range(0, height, 1200):
         page.evaluate(f"window.scrollTo({{top: {top}, behavior: 'instant'}})")
         page.wait_for_timeout(30)
-    page.wait_for_function(
-        "![...document.querySelectorAll('.plot:not([data-drawn])')].some(p => p.checkVisibility())"
-    )
+    undrawn = "[...document.querySelectorAll('.plot:not([data-drawn])')].some(p => p.checkVisibility())"
+    # not `wait_for_function`: it asks a second time from within the page, whose policy refuses that
+    deadline = time.monotonic() + PATIENCE / 1000
+    while page.evaluate(undrawn):
+        if time.monotonic() > deadline:
+            raise AssertionError("a visible figure was not drawn")
+        page.wait_for_timeout(50)
 
 
 def lowest_of_the_first_screen(page: Any) -> float:
