@@ -377,11 +377,13 @@ def saliency_caption(
     key: tuple[str, str, str], cells: pd.DataFrame, contents: RunContents, which: str = ""
 ) -> str:
     """Of mean heat maps; `which` says what of several figures this is."""
+    absent = listed(distinct(cells.loc[cells["place"] < 0, "reason"]), limit=3)
     return _joined(
         f"{_fit(*key, contents)}.",
         sentence("saliency", n_most=count(cells["n_images"].max())),
         "HiResCAM, averaged over images and seeds, over the mean radiograph of the same images; n below each: "
         "images and persons. The scale is heat, times an even spread. A mean map has no interval.",
+        f"Hatched: not available, since {absent}." if absent else "",
         _seeds(rows_of(cells)),
         which,
     )

@@ -158,6 +158,29 @@ def test_heat_maps_go_on_in_further_figures(contents: RunContents) -> None:
     assert f"Figure 1 of {len(pages)}: trained on {study.train_cohorts[0]}" in captions[0]
 
 
+def test_a_heat_map_that_is_not_available_says_why(contents: RunContents) -> None:
+    seen = made_up_looks(contents.study, np.random.default_rng(1))
+    gone = seen.cells.index[:2]
+    cells = seen.cells.assign(
+        place=seen.cells["place"].mask(seen.cells.index.isin(gone), -1),
+        reason=seen.cells["reason"].mask(seen.cells.index.isin(gone), "no image has heat"),
+    )
+    (page, *_) = heat_pages(replace(seen, cells=cells), panel_keys(cells)[0], contents.study, ONE_COLUMN)
+    assert page.lines[0].cells[0] is not None
+    assert (page.lines[0].cells[0].make, page.lines[0].cells[0].note) == (None, "not available")
+    makers = figure_makers(RunContents(study=contents.study, saliency=replace(seen, cells=cells)))
+    assert "Hatched: not available, since no image has heat." in next(iter(makers.values())).caption
+
+
+def test_samples_of_many_labels_take_several_lines(contents: RunContents) -> None:
+    pixels = np.zeros((32, 32), dtype=np.uint8)
+    samples = [Sample(cohort, f"label {i}", pixels) for cohort in "FM" for i in range(7) for _ in range(3)]
+    lines = [line for page in sample_pages(samples, ONE_COLUMN) for line in page]
+    assert [line.name for line in lines] == ["F", "F", "M", "M"]
+    assert [head for line in lines[:2] for head, _ in line.heads] == [f"label {i}" for i in range(7)]
+    assert all(cell is not None for line in lines for cell in line.cells)
+
+
 def test_samples_stand_by_cohort_and_label_and_the_caption_counts_them(contents: RunContents) -> None:
     pages = sample_pages(contents.samples, ONE_COLUMN)
     lines = [line for page in pages for line in page]
