@@ -15,6 +15,7 @@ import pytest
 from fabricated import fabricated_flow
 from golden_run import golden_contents
 from made_up_looks import made_up_looks
+from PIL import Image
 
 from subgroup_audit.report import RunContents, Sample
 from subgroup_audit.report.cohort_figures import flow_columns
@@ -22,6 +23,7 @@ from subgroup_audit.report.page import render_page
 from subgroup_audit.report.paper_figures import LAYOUTS, ONE_COLUMN, figure_makers, write_figures
 from subgroup_audit.report.paper_figures.flow import flow_pages
 from subgroup_audit.report.paper_figures.heat import heat_pages
+from subgroup_audit.report.paper_figures.picture_grid import picture_sheet
 from subgroup_audit.report.paper_figures.samples import n_shown, note_of, sample_pages
 from subgroup_audit.report.paper_figures.sheet import in_lines, words_width
 from subgroup_audit.report.saliency import panel_keys
@@ -94,9 +96,9 @@ def test_pictures_keep_the_files_small(pictured: Path) -> None:
 
 
 def test_pictures_in_a_vector_figure_keep_their_own_dots(pictured: Path, golden: RunContents) -> None:
-    from PIL import Image
-
-    drawn = re.findall(r"data:image/png;base64,\s*([^\"]+)", (pictured / "samples.svg").read_text("utf-8"))
+    text = (pictured / "samples.svg").read_text("utf-8")
+    assert "pixelated" not in text
+    drawn = re.findall(r"data:image/png;base64,\s*([^\"]+)", text)
     stored = {one.pixels.shape for one in golden.samples}
     shapes = {Image.open(io.BytesIO(base64.b64decode(one))).size[::-1] for one in drawn}
     assert len(drawn) == 12
@@ -179,6 +181,10 @@ def test_samples_of_many_labels_take_several_lines(contents: RunContents) -> Non
     assert [line.name for line in lines] == ["F", "F", "M", "M"]
     assert [head for line in lines[:2] for head, _ in line.heads] == [f"label {i}" for i in range(7)]
     assert all(cell is not None for line in lines for cell in line.cells)
+    long = [replace(one, label=one.label.replace("label 0", "Pneumothorax")) for one in samples]
+    (page,) = sample_pages(long, ONE_COLUMN)
+    side = picture_sheet(page, ONE_COLUMN, 0.0, len(page[0].cells))[0].layout.width / len(page[0].cells)
+    assert side > words_width("Pneumothorax", ONE_COLUMN.small, is_bold=True)
 
 
 def test_samples_stand_by_cohort_and_label_and_the_caption_counts_them(contents: RunContents) -> None:

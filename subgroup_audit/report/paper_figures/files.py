@@ -22,6 +22,8 @@ NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 # Fewer figures than this are drawn faster by one process than shared out.
 FEW = 4
 MOST_HANDS = 4
+# What matplotlib writes at every picture of an SVG.
+SQUARE_DOTS = ' style="image-rendering:crisp-edges;image-rendering:pixelated"'
 
 
 def write_figures(makers: Mapping[str, Draw], folder: Path, layout: Layout = ONE_COLUMN) -> list[Path]:
@@ -127,4 +129,13 @@ def _save(figure: Any, folder: Path, name: str, layout: Layout) -> None:
     for path in _paths(folder, name):
         partial = path.with_name(f".{path.name}")
         figure.savefig(partial, format=path.suffix[1:], dpi=layout.dpi, metadata=NO_DATE[path.suffix[1:]])
+        if path.suffix == ".svg":
+            _smooth(partial)
         partial.replace(path)
+
+
+def _smooth(svg: Path) -> None:
+    """Take out that enlarged pictures keep square dots: without a word on it they are shown smooth."""
+    text = svg.read_text(encoding="utf-8")
+    if SQUARE_DOTS in text:
+        svg.write_text(text.replace(SQUARE_DOTS, ""), encoding="utf-8")

@@ -122,7 +122,7 @@ def _above_height(line: PictureLine, side: float, layout: Layout) -> float:
 
 def _heads(line: PictureLine, side: float, layout: Layout) -> list[list[str]]:
     return [
-        in_lines(head, span * (side + APART) - 2 * APART, layout.small, most=2, is_bold=True)
+        in_lines(head, span * (side + APART) - APART, layout.small, most=3, is_bold=True)
         for head, span in line.heads
     ]
 
@@ -134,8 +134,8 @@ def _draw_above(sheet: Sheet, line: PictureLine, side: float, y: float) -> float
     below = y + lines_height(max((len(one) for one in words), default=0), layout.small)
     for (_, span), head in zip(line.heads, words, strict=True):
         left, right = _left(column, side), _left(column + span - 1, side) + side
-        look = {"va": "bottom", "ha": "center", "fontweight": "bold"}
-        sheet.write(((left + right) / 2, below - 0.2), head, layout.small, **look)
+        look = {"va": "baseline", "ha": "center", "fontweight": "bold"}
+        sheet.write(((left + right) / 2, below - 0.75), head, layout.small, **look)
         if span > 1 and line.labels:
             sheet.path([(left, below), (right, below)], color=RULE)
         column += span

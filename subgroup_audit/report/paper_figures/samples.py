@@ -10,6 +10,7 @@ import numpy as np
 
 from subgroup_audit.report.contents import Sample, distinct
 from subgroup_audit.report.paper_figures.picture_grid import (
+    WIDEST,
     PictureCell,
     PictureLine,
     columns_that_fit,
@@ -17,6 +18,7 @@ from subgroup_audit.report.paper_figures.picture_grid import (
     picture_sheet,
     widest,
 )
+from subgroup_audit.report.paper_figures.sheet import words_width
 from subgroup_audit.report.paper_figures.style import Layout
 
 # The narrowest picture, mm, and the most of one cohort and label.
@@ -28,6 +30,8 @@ def sample_pages(samples: Sequence[Sample], layout: Layout) -> list[tuple[Pictur
     labels = distinct(sample.label for sample in samples)
     columns = columns_that_fit(layout, NARROWEST)
     each = max(1, min(MOST, columns // max(1, len(labels)), _most_of_any(samples)))
+    if each == 1:
+        columns = columns_that_fit(layout, min(WIDEST, max(NARROWEST, _longest_word(labels, layout))))
     together = max(1, columns // each)
     lines = [
         _line(cohort, labels[start : start + together], samples, each)
@@ -45,6 +49,12 @@ def samples_figure(page: Sequence[PictureLine], layout: Layout) -> Any:
 def n_shown(pages: Sequence[Sequence[PictureLine]]) -> int:
     """How many samples the figures show."""
     return sum(cell is not None for page in pages for line in page for cell in line.cells)
+
+
+def _longest_word(labels: Sequence[str], layout: Layout) -> float:
+    """The width of the longest word of any label, mm."""
+    words = [word for label in labels for word in label.split()]
+    return max((words_width(word, layout.small, is_bold=True) for word in words), default=0.0)
 
 
 def _most_of_any(samples: Sequence[Sample]) -> int:
