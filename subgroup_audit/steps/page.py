@@ -30,7 +30,7 @@ from subgroup_audit.steps.saliency import read_saliency
 from subgroup_audit.store import Done, RunFolder, Step, read_frames, read_json
 from subgroup_audit.study import Study
 
-REPORT_VERSION = 7
+REPORT_VERSION = 8
 PUBLISHED = ("report.html", "tables", "figures", "paper")
 
 
