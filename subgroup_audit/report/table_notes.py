@@ -50,8 +50,9 @@ def with_notes(shown: pd.DataFrame, frame: pd.DataFrame, name: str = "") -> tupl
     lean = shown.drop(columns=shared)
     notes = [f"All rows: {'; '.join(said)}."] if said else []
     notes += [OWN_NOTES[name]] if name in OWN_NOTES else []
-    if "confidence_level" in frame and len(frame):
-        levels = [f"{100 * float(level):.4g} %" for level in distinct(frame["confidence_level"])]
+    known_levels = frame["confidence_level"].dropna() if "confidence_level" in frame else ()
+    if len(known_levels):  # a row that cannot be estimated may have none
+        levels = [f"{100 * float(level):.4g} %" for level in distinct(known_levels)]
         notes.append(f"Intervals at {listed(levels)} confidence.")
     words = " ".join([*lean.columns, *(str(cell) for cell in lean.to_numpy().ravel()), *said])
     known = [f"{short}, {long}" for short, long in ABBREVIATIONS.items() if re.search(rf"\b{short}\b", words)]

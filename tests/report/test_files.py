@@ -8,6 +8,7 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -165,6 +166,9 @@ def test_what_all_rows_share_stands_in_the_notes(contents: RunContents) -> None:
     assert notes[-1] == f"{len(first)} rows."
     both, _ = with_notes(paper_table("matrix", frame), frame)
     assert "Model" in both
+    levels = first["confidence_level"].astype(object).where(np.arange(len(first)) > 0, None)
+    _, notes = with_notes(paper_table("matrix", first), first.assign(confidence_level=levels))
+    assert "Intervals at 95 % confidence." in notes
 
 
 def test_siunitx_gets_bare_numbers_and_everything_else_in_braces() -> None:
